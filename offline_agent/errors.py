@@ -1,0 +1,77 @@
+"""Everything that can go wrong, with one sentence for the person and one exit code for the script.
+
+    AgentError                      1
+      UsageError                    2   the command line or the configuration is not understood
+      RepositoryError              10   the directory cannot be used as a repository
+      IndexUnavailable             20   the index cannot be opened or is held by somebody else
+        StorageError               21   a database or directory cannot be read or written (disk full, read-only, damaged)
+      EmbedderError                30   the embedding model cannot be used
+        EmbedderHashMismatch       31   a file of it is not the one that was pinned
+      ModelError                   40   the language model cannot be used
+        ModelMissing               41   there is no such file
+        ModelBroken                42   the file is not a GGUF that llama.cpp can load
+        ModelTemplateMissing       43   the file names no chat template
+        ModelDied                  44   the process that ran it ended
+        PromptTooLong              45   the prompt does not fit the model's context
+      Stopped                     130   the person pressed Ctrl-C
+
+Errors of libraries are translated once, where they enter. A message says what to do next.
+"""
+
+from typing import ClassVar
+
+
+class AgentError(Exception):
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(AgentError):
+    exit_code = 2
+
+
+class RepositoryError(AgentError):
+    exit_code = 10
+
+
+class IndexUnavailable(AgentError):
+    exit_code = 20
+
+
+class StorageError(IndexUnavailable):
+    exit_code = 21
+
+
+class EmbedderError(AgentError):
+    exit_code = 30
+
+
+class EmbedderHashMismatch(EmbedderError):
+    exit_code = 31
+
+
+class ModelError(AgentError):
+    exit_code = 40
+
+
+class ModelMissing(ModelError):
+    exit_code = 41
+
+
+class ModelBroken(ModelError):
+    exit_code = 42
+
+
+class ModelTemplateMissing(ModelError):
+    exit_code = 43
+
+
+class ModelDied(ModelError):
+    exit_code = 44
+
+
+class PromptTooLong(ModelError):
+    exit_code = 45
+
+
+class Stopped(AgentError):
+    exit_code = 130

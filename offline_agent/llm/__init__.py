@@ -1,0 +1,1 @@
+"""Messages -> words: language models and the process that runs them."""

@@ -1,0 +1,100 @@
+"""The seams of the program. Parts implement them, `app.py` joins them, and each has a double that ships.
+
+numpy is named in annotations only: nothing here is imported at run time but the standard library.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from offline_agent.types import IndexStatus, Message, ModelInfo, Sampling, SearchResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class TokenCounter(Protocol):
+    """Counts tokens the way the embedder will."""
+
+    max_tokens: int
+    """The most tokens one text may have before the embedder cuts it, special tokens included."""
+
+    def count(self, lines: Sequence[str]) -> list[int]:
+        """Tokens of each line, special tokens left out."""
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    fingerprint: str
+    """Names the weights: vectors of different fingerprints must never be compared."""
+    dimensions: int
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Vectors of shape (len(texts), dimensions), float32, each of length 1."""
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by cosine. Holds keys and vectors only; it can always be rebuilt from the database."""
+
+    def keys(self) -> set[str]: ...
+
+    def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
+        """Adds or replaces; `vectors` has shape (len(keys), dimensions)."""
+
+    def remove(self, keys: Sequence[str]) -> None: ...
+
+    def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
+        """The nearest keys with their cosine similarity, best first."""
+
+
+class Retriever(Protocol):
+    """Finds chunks for a question."""
+
+    def search(self, query: str, limit: int) -> SearchResult: ...
+
+    def status(self) -> IndexStatus: ...
+
+
+class ChatModel(Protocol):
+    """A language model that streams."""
+
+    def load(self) -> ModelInfo:
+        """Waits until the model is ready. Raises a ModelError."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text by the model's own tokenizer."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
+        """Pieces of the answer, whole characters only. Closing the iterator stops the model. Raises a ModelError."""
+
+    def close(self) -> None: ...
+
+
+class Database(Protocol):
+    """One SQLite database. Whether its pages are encrypted is the vault's business."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
+        """Rows of one statement. Raises a StorageError."""
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything inside is committed together, or not at all. Nested use joins the outer one."""
+
+    def close(self) -> None: ...
+
+
+class Vault(Protocol):
+    """Where everything that rests on disk lives."""
+
+    def database(self, name: str) -> Database:
+        """Opens the database of that name (`repos/flask-1a2b/index`), made on first use. One per thread."""
+
+    def directory(self, name: str) -> Path:
+        """A private directory (mode 0700) of that name, for libraries that insist on files of their own."""
+
+    def destroy(self, name: str) -> None:
+        """Removes the directory of that name and every database in it."""

@@ -1,0 +1,1 @@
+"""The interactive face: a prompt_toolkit session."""

@@ -1,0 +1,1 @@
+"""File change -> hits: watching, chunking, embedding, storing and ranking."""

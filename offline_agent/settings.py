@@ -1,0 +1,134 @@
+"""Everything a person can set: one frozen record per part, with its meaning under each field.
+
+Values come, weakest first, from the defaults here, from the person's own `~/.config/offline-agent/config.toml`
+(`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). This is the only module that reads the
+environment. A repository has no settings of its own: what a stranger wrote cannot loosen anything.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from offline_agent.errors import UsageError
+from offline_agent.types import Value
+
+PREFIX = "OFFLINE_AGENT_"
+
+
+class IndexSettings(Value):
+    """What is indexed and how soon."""
+
+    max_file_bytes: int = 1_000_000
+    """Files above this size are skipped: generated code and data, as a rule."""
+    quiet_seconds: float = 0.1
+    """After a save, wait until nothing was written for this long, so that a burst is one batch."""
+    patience_seconds: float = 0.5
+    """But never longer than this after the first write of a burst."""
+    rescan_seconds: float = 60.0
+    """Look at every file's size and time this often, for what the watcher could not see."""
+
+
+class EmbedderSettings(Value):
+    name: str = "all-MiniLM-L6-v2"
+    """An embedder of models/catalogue.toml."""
+    directory: Path | None = None
+    """A local sentence-transformers directory to use instead. Its files are yours to trust: no hash is checked."""
+    batch: int = 32
+    """Texts per forward pass."""
+
+
+class ModelSettings(Value):
+    name: str = "pocket"
+    """A model of models/catalogue.toml."""
+    path: Path | None = None
+    """Any other GGUF file; `--model PATH` sets it for one command."""
+    context: int | None = None
+    """Tokens of context; by default what the catalogue says, or 8192, and never more than the model was trained for."""
+    threads: int | None = None
+    """Threads of llama.cpp; by default one for tiny models, else the number of physical cores."""
+    gpu_layers: int = -1
+    """Layers on the GPU, where llama.cpp was built for one: -1 is all of them, 0 none."""
+    load_timeout_seconds: float = 600.0
+    """Give up on a model that is not ready by then."""
+
+
+class AskSettings(Value):
+    hits: int = 8
+    """Search results that are looked at for one question."""
+    max_tokens: int = 512
+    """The longest answer, in tokens."""
+
+
+class Settings(Value):
+    """All of it. `data_directory` holds what rests on disk; it is made with mode 0700."""
+
+    data_directory: Path
+    declarations: Path
+    """Where `models/` and `index/` are: inside the installed package, or at the top of a source checkout."""
+    index: IndexSettings = IndexSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    model: ModelSettings = ModelSettings()
+    ask: AskSettings = AskSettings()
+
+    @property
+    def models_directory(self) -> Path:
+        return self.declarations / "models"
+
+    @property
+    def index_declarations(self) -> Path:
+        return self.declarations / "index"
+
+
+_PARTS: dict[str, type[Value]] = {
+    "index": IndexSettings,
+    "embedder": EmbedderSettings,
+    "model": ModelSettings,
+    "ask": AskSettings,
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from defaults, configuration file and environment (`os.environ` unless given).
+
+    Raises UsageError when the file or a variable is not understood, naming both the place and the field.
+    """
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "offline-agent" / "config.toml"
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "offline-agent"
+    values = _read_config(config)
+    for part, kind in _PARTS.items():
+        for field in kind.model_fields:
+            variable = f"{PREFIX}{part}_{field}".upper()
+            if variable in environ:
+                values.setdefault(part, {})[field] = environ[variable]
+    try:
+        return Settings(data_directory=data, declarations=find_declarations(), **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise UsageError(f"Setting {place} is not right: {first['msg']}. Look in {config} and at {PREFIX}* variables.") from None
+
+
+def find_declarations() -> Path:
+    """The directory that holds `models/` and `index/`: package data when installed, the checkout's top otherwise."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "declarations"
+    return packaged if packaged.is_dir() else here.parent
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"The configuration {path} cannot be read: {error}.") from None
+    unknown = set(values) - set(_PARTS)
+    if unknown:
+        raise UsageError(f"The configuration {path} has an unknown section [{min(unknown)}]; known are {', '.join(_PARTS)}.")
+    return values

