@@ -106,7 +106,7 @@ class PlainDatabase:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise StorageError(f"The database {self._path} failed: {error}. {_advice(str(error))}") from error
 
 
