@@ -6,7 +6,7 @@ numpy is named in annotations only: nothing here is imported at run time but the
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from offline_agent.types import IndexStatus, Message, ModelInfo, Sampling, SearchResult
 
@@ -60,6 +60,10 @@ class Retriever(Protocol):
 
 class ChatModel(Protocol):
     """A language model that streams."""
+
+    @property
+    def stopped(self) -> Literal["end", "length", "user"]:
+        """Why the last answer ended: the model was done, it ran out of tokens, or it was cancelled."""
 
     def load(self) -> ModelInfo:
         """Waits until the model is ready. Raises a ModelError."""

@@ -1,8 +1,8 @@
 """Everything a person can set: one frozen record per part, with its meaning under each field.
 
 Values come, weakest first, from the defaults here, from the person's own `~/.config/offline-agent/config.toml`
-(`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). This is the only module that reads the
-environment. A repository has no settings of its own: what a stranger wrote cannot loosen anything.
+(`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). This is the only
+module that reads the environment. A repository has no settings of its own: what a stranger wrote cannot loosen anything.
 """
 
 import os
@@ -111,7 +111,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise UsageError(f"Setting {place} is not right: {first['msg']}. Look in {config} and at {PREFIX}* variables.") from None
+        raise UsageError(
+            f"Setting {place} is not right: {first['msg']}. Look in {config} and at {PREFIX}* variables."
+        ) from None
 
 
 def find_declarations() -> Path:
@@ -130,5 +132,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"The configuration {path} cannot be read: {error}.") from None
     unknown = set(values) - set(_PARTS)
     if unknown:
-        raise UsageError(f"The configuration {path} has an unknown section [{min(unknown)}]; known are {', '.join(_PARTS)}.")
+        raise UsageError(
+            f"The configuration {path} has an unknown section [{min(unknown)}]; known are {', '.join(_PARTS)}."
+        )
     return values

@@ -231,3 +231,15 @@ class Answered(Value):
 
 
 Event = Annotated[Searched | Token | Answered, Field(discriminator="type")]
+
+
+# --- doctor --------------------------------------------------------------------------------------------------------
+
+
+class Check(Value):
+    """One thing that was looked at. `advice` says what to do where it is not right."""
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    found: str
+    advice: str = ""

@@ -13,6 +13,8 @@ from typing import Any
 
 from offline_agent.errors import StorageError
 
+_ELSEWHERE = "Check its owner and mode, or set XDG_DATA_HOME to a directory of your own."
+
 
 class PlainVault:
     """Databases and private directories under `root`. Names are relative paths such as `repos/flask-1a2b3c/index`."""
@@ -50,12 +52,10 @@ class PlainVault:
         try:
             for step in reversed(missing):
                 step.mkdir(mode=0o700, exist_ok=True)
-            if not os.access(path, os.W_OK | os.X_OK):
-                raise StorageError(f"Cannot write in {path}. Check its owner and mode, or set XDG_DATA_HOME to a directory of your own.")
         except OSError as error:
-            raise StorageError(
-                f"Cannot make {path}: {error.strerror}. Check its owner and mode, or set XDG_DATA_HOME to a directory of your own."
-            ) from error
+            raise StorageError(f"Cannot make {path}: {error.strerror}. {_ELSEWHERE}") from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise StorageError(f"Cannot write in {path}. {_ELSEWHERE}")
 
 
 class PlainDatabase:

@@ -1,0 +1,51 @@
+from collections.abc import Sequence
+
+from offline_agent.agent.prompt import build_prompt, excerpt, fitted, system_prompt
+from offline_agent.types import Chunk, Hit, Message, ModelCard
+
+CARD = ModelCard(name="m", file="m.gguf", excerpts=3, excerpt_lines=2, excerpt_tokens=100)
+
+
+def hit(number: int, lines: int = 3) -> Hit:
+    text = "".join(f"    line {line}\n" for line in range(lines))
+    return Hit(chunk=Chunk(path=f"f{number}.py", start_line=1, end_line=lines, symbol=f"s{number}", text=text), score=1 / number)
+
+
+def count(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+def test_an_excerpt_is_dedented_and_short() -> None:
+    assert excerpt(2, hit(7), max_lines=2) == "[2] f7.py:1-3 s7\nline 0\nline 1"
+
+
+def test_the_layout_that_pocket_was_trained_on() -> None:
+    card = CARD.model_copy(update={"system_prompt": False, "remembers_turns": False})
+    prompt = build_prompt("Where is s1?", [hit(1), hit(2)], [Message(role="user", content="before")], card, count)
+    assert [message.role for message in prompt.messages] == ["user"]
+    assert prompt.messages[0].content == (
+        "[1] f1.py:1-3 s1\nline 0\nline 1\n\n[2] f2.py:1-3 s2\nline 0\nline 1\n\nQuestion: Where is s1?"
+    )
+
+
+def test_no_hits_leave_the_question() -> None:
+    assert build_prompt("hello", [], [], CARD, count).messages[-1].content == "Question: hello"
+
+
+def test_excerpts_stay_within_number_and_budget() -> None:
+    hits = [hit(number) for number in range(1, 6)]
+    assert len(build_prompt("q", hits, [], CARD, count).hits) == 3
+    tight = CARD.model_copy(update={"excerpt_tokens": 15})
+    assert len(build_prompt("q", hits, [], tight, count).hits) == 2
+    assert len(build_prompt("q", hits, [], CARD.model_copy(update={"excerpt_tokens": 1}), count).hits) == 1
+
+
+def test_old_turns_are_dropped_first_and_whole() -> None:
+    turns = [Message(role="user" if n % 2 == 0 else "assistant", content=f"turn {n} " + "w " * 10) for n in range(6)]
+    prompt = build_prompt("q", [], turns, fitted(CARD, context=100), count)
+    assert [message.content[:6] for message in prompt.messages[1:-1]] == ["turn 4", "turn 5"]
+
+
+def test_the_system_prompt_is_short() -> None:
+    # No tokenizer splits English prose much finer than four characters; 300 tokens are what the design allows.
+    assert len(system_prompt()) / 4 < 300
