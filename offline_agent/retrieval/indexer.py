@@ -1,0 +1,145 @@
+"""Brings the store in step with the repository: scan, read, chunk, store; then vectors, batch by batch.
+
+It needs no embedder until `embed_pending`, so a one-shot command can use it without loading torch.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from offline_agent.protocols import Embedder, TokenCounter, VectorIndex
+from offline_agent.retrieval.chunk import Chunker
+from offline_agent.retrieval.ignore import Found, IgnoreRules
+from offline_agent.retrieval.read import Document, Unread, read
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.syntax import Languages
+from offline_agent.settings import IndexSettings
+from offline_agent.types import ChangeKind, FileChange, FileState, Skipped
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+_FILES_AT_ONCE = 32  # in one transaction: what a search can see grows by this much
+_WINDOW_BATCHES = 8  # texts are sorted by length within this many batches, so that little is padded
+
+
+class Indexer:
+    """The only writer of a store. Used by one thread; hold the owner's lock (see lock.py) while it lives."""
+
+    def __init__(
+        self, root: Path, store: Store, counter: TokenCounter, declarations: Path, settings: IndexSettings
+    ) -> None:
+        self._root = root
+        self._store = store
+        self._settings = settings
+        self._chunker = Chunker(counter, Languages(declarations))
+        self.rules = IgnoreRules(root, shipped_patterns(declarations))
+        self.files_total = 0
+        """Files that the last scan found, skipped ones apart."""
+
+    def refresh(self, progress: Progress | None = None) -> None:
+        """Scans and applies: afterwards everything saved before the call can be found lexically."""
+        self.apply(self.scan(), progress)
+
+    def scan(self) -> list[FileChange]:
+        """Files whose size or time is not what the store remembers, new ones and gone ones; newest first.
+
+        A file with another time but the same content is among them: `apply` compares hashes when it reads the file anyway.
+        """
+        self.rules.forget()
+        known = self._store.known()
+        written: list[Found] = []
+        left_out: list[Skipped] = []
+        seen: set[str] = set()
+        for one in self.rules.walk():
+            if isinstance(one, Skipped):
+                left_out.append(one)
+                continue
+            seen.add(one.path)
+            state = known.get(one.path)
+            if state is None or (state.size, state.mtime_ns) != (one.size, one.mtime_ns):
+                written.append(one)
+        self._remember(left_out, known)
+        seen.update(one.path for one in left_out)
+        self.files_total = len(seen) - len(left_out)
+        written.sort(key=lambda found: -found.mtime_ns)
+        gone = [FileChange(path=path, kind=ChangeKind.DELETED) for path in known if path not in seen]
+        return gone + [FileChange(path=found.path, kind=ChangeKind.WRITTEN) for found in written]
+
+    def apply(self, changes: Sequence[FileChange], progress: Progress | None = None) -> None:
+        """Stores the changes, some files at a time; what is stored can be found at once."""
+        done = 0
+        waiting = iter(changes)
+        while some := list(islice(waiting, _FILES_AT_ONCE)):
+            with self._store.transaction():
+                for change in some:
+                    self._apply_one(change)
+            done += len(some)
+            if progress is not None:
+                progress(done, len(changes))
+        if changes:
+            self._store.purge_vectors()
+
+    def _apply_one(self, change: FileChange) -> None:
+        found = (
+            read(self._root, change.path, self._settings.max_file_bytes) if change.kind is ChangeKind.WRITTEN else None
+        )
+        if found is None:
+            self._store.delete_file(change.path)
+        elif isinstance(found, Unread):
+            self._store.skip_file(found)
+        else:
+            self._store_document(found)
+
+    def _store_document(self, document: Document) -> None:
+        known = self._store.state(document.state.path)
+        if known is not None and known.sha256 == document.state.sha256:
+            self._store.touch(document.state)
+        else:
+            self._store.replace_file(document.state, self._chunker.chunk(document.state.path, document.text))
+
+    def _remember(self, left_out: Iterable[Skipped], known: dict[str, FileState]) -> None:
+        """What the walk could not enter has no size or time of its own; it is written down once."""
+        with self._store.transaction():
+            for skipped in left_out:
+                if skipped.path not in known:
+                    state = FileState(path=skipped.path, size=-1, mtime_ns=0, sha256="")
+                    self._store.skip_file(Unread(state=state, skipped=skipped))
+
+
+def embed_pending(
+    store: Store,
+    embedder: Embedder,
+    index: VectorIndex,
+    batch: int,
+    should_stop: Callable[[], bool],
+    progress: Callable[[], None] = lambda: None,
+) -> bool:
+    """Embeds what has no vector yet; True when nothing is left, False when it was told to stop.
+
+    Each batch is committed before the next begins, so a kill costs one batch at most.
+    """
+    while window := store.pending(embedder.fingerprint, batch * _WINDOW_BATCHES):
+        window.sort(key=lambda pending: -len(pending[1]))
+        for start in range(0, len(window), batch):
+            if should_stop():
+                return False
+            keys = [key for key, _ in window[start : start + batch]]
+            vectors = embedder.encode([text for _, text in window[start : start + batch]])
+            store.add_vectors(embedder.fingerprint, keys, vectors)
+            index.add(keys, vectors)
+            progress()
+    return True
+
+
+def reconcile(store: Store, fingerprint: str, index: VectorIndex) -> None:
+    """Makes the index hold exactly the vectors that chunks use now. The store is the record."""
+    wanted, held = store.vector_keys(fingerprint), index.keys()
+    if extra := sorted(held - wanted):
+        index.remove(extra)
+    for keys, vectors in store.vectors(fingerprint, sorted(wanted - held)):
+        index.add(keys, vectors)
+
+
+def shipped_patterns(declarations: Path) -> list[str]:
+    return (declarations / "ignore").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,252 @@
+"""What the index knows, in one SQLite database: files, chunks, their search terms and their vectors.
+
+    meta         one row: the schema version
+    files        path -> size, mtime, SHA-256 of what is indexed
+    skipped      path -> size, mtime and why it is not indexed, so that it is not read again until it changes
+    chunks       spans of files with their text; `name` is the last component of the symbol, in lower case
+    chunks_fts   full-text index over our own terms (see terms.py); rowid = chunks.id
+    vectors      (embedder fingerprint, chunk key) -> float16 values, little-endian
+
+The vectors here are the record; any vector index is a cache that can be rebuilt from them. Vectors no chunk uses any more are kept
+for a while: switching branches back and forth must not embed anything twice.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from offline_agent.errors import IndexUnavailable
+from offline_agent.protocols import Database
+from offline_agent.retrieval.read import Unread
+from offline_agent.retrieval.terms import terms
+from offline_agent.types import Chunk, FileState, Skipped
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Step n takes a database from version n to n + 1. Never edit a step that was released; append.
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID",
+        "CREATE TABLE skipped (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, reason TEXT) WITHOUT ROWID",
+        "CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT, start_line INTEGER, end_line INTEGER, symbol TEXT, "
+        "name TEXT, kind TEXT, text TEXT, key TEXT)",
+        "CREATE INDEX chunks_path ON chunks (path)",
+        "CREATE INDEX chunks_key ON chunks (key)",
+        "CREATE INDEX chunks_name ON chunks (name) WHERE name != ''",
+        # porter: "cookies" finds `cookie`. "_" stays inside a term, so that a whole identifier is one.
+        "CREATE VIRTUAL TABLE chunks_fts USING fts5 (symbol, path, body, tokenize = \"porter unicode61 tokenchars '_'\")",
+        "CREATE TABLE vectors (embedder TEXT, key TEXT, vector BLOB, PRIMARY KEY (embedder, key)) WITHOUT ROWID",
+    ),
+)
+
+_SPARE_VECTORS = 1000
+_VECTORS_AT_ONCE = 5000
+
+
+class Stored(NamedTuple):
+    """A chunk and the number the store knows it by."""
+
+    id: int
+    chunk: Chunk
+
+
+class Counts(NamedTuple):
+    files: int
+    chunks: int
+    vectors: int
+
+
+class Store:
+    """One connection's view of the index. One per thread, like the database it is made of."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._migrate()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.transaction()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # --- files ---
+
+    def known(self) -> dict[str, FileState]:
+        """Every file seen before; a skipped one has an empty hash."""
+        rows = self._rows(
+            "SELECT path, size, mtime_ns, sha256 FROM files UNION ALL SELECT path, size, mtime_ns, '' FROM skipped"
+        )
+        return {row[0]: _state(row) for row in rows}
+
+    def state(self, path: str) -> FileState | None:
+        rows = self._rows("SELECT path, size, mtime_ns, sha256 FROM files WHERE path = ?", (path,))
+        return _state(rows[0]) if rows else None
+
+    def touch(self, state: FileState) -> None:
+        """The file has another time but the same content."""
+        self._run("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", (state.size, state.mtime_ns, state.path))
+
+    def replace_file(self, state: FileState, chunks: Sequence[Chunk]) -> None:
+        with self.transaction():
+            self.delete_file(state.path)
+            self._run("INSERT INTO files VALUES (?, ?, ?, ?)", (state.path, state.size, state.mtime_ns, state.sha256))
+            [(last,)] = self._rows("SELECT coalesce(max(id), 0) FROM chunks")
+            numbered = list(enumerate(chunks, last + 1))
+            self._database.executemany(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_chunk_row, numbered)
+            )
+            self._database.executemany(
+                "INSERT INTO chunks_fts (rowid, symbol, path, body) VALUES (?, ?, ?, ?)", map(_fts_row, numbered)
+            )
+
+    def delete_file(self, path: str) -> None:
+        with self.transaction():
+            self._run("DELETE FROM chunks_fts WHERE rowid IN (SELECT id FROM chunks WHERE path = ?)", (path,))
+            self._run("DELETE FROM chunks WHERE path = ?", (path,))
+            self._run("DELETE FROM files WHERE path = ?", (path,))
+            self._run("DELETE FROM skipped WHERE path = ?", (path,))
+
+    def skip_file(self, unread: Unread) -> None:
+        with self.transaction():
+            self.delete_file(unread.state.path)
+            state = unread.state
+            row = (state.path, state.size, state.mtime_ns, unread.skipped.reason)
+            self._run("INSERT INTO skipped VALUES (?, ?, ?, ?)", row)
+
+    def skipped(self, limit: int) -> list[Skipped]:
+        rows = self._rows("SELECT path, reason FROM skipped ORDER BY path LIMIT ?", (limit,))
+        return [Skipped(path=path, reason=reason) for path, reason in rows]
+
+    # --- chunks ---
+
+    def chunks(self, ids: Sequence[int]) -> dict[int, Chunk]:
+        # json_each: one statement for any number of values.
+        rows = self._rows(
+            "SELECT * FROM chunks WHERE chunks.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+        )
+        return {row[0]: _stored(row).chunk for row in rows}
+
+    def ids_by_key(self, keys: Sequence[str]) -> dict[str, list[int]]:
+        """The chunks that share each key; equal text twice in one file is two chunks with one vector."""
+        found: dict[str, list[int]] = {}
+        sql = "SELECT key, id FROM chunks WHERE key IN (SELECT value FROM json_each(?)) ORDER BY id"
+        for key, number in self._rows(sql, (json.dumps(keys),)):
+            found.setdefault(key, []).append(number)
+        return found
+
+    def chunks_named(self, name: str) -> list[Stored]:
+        """Chunks whose symbol's last component is `name`, whatever its case."""
+        rows = self._rows("SELECT * FROM chunks WHERE name != '' AND name = ?", (name.lower(),))
+        return [_stored(row) for row in rows]
+
+    def match(self, expression: str, weights: Sequence[float], limit: int) -> list[int]:
+        """Ids by BM25, best first; `weights` are for symbol, path and body."""
+        rows = self._rows(
+            "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY bm25(chunks_fts, ?, ?, ?), rowid LIMIT ?",
+            (expression, *weights, limit),
+        )
+        return [row[0] for row in rows]
+
+    def paths(self, ids: Sequence[int]) -> dict[int, str]:
+        return dict(
+            self._rows("SELECT id, path FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        )
+
+    def counts(self, embedder: str) -> Counts:
+        """Files, chunks, and how many of the chunks have a vector of this embedder."""
+        [row] = self._rows(
+            "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM chunks), (SELECT count(*) FROM chunks "
+            "JOIN vectors ON vectors.key = chunks.key AND embedder = ?)",
+            (embedder,),
+        )
+        return Counts(*row)
+
+    # --- vectors ---
+
+    def pending(self, embedder: str, limit: int) -> list[tuple[str, str]]:
+        """Keys without a vector and the text to embed, from the files that changed last."""
+        rows = self._rows(
+            "SELECT chunks.* FROM chunks JOIN files USING (path) LEFT JOIN vectors ON vectors.key = chunks.key AND embedder = ? "
+            "WHERE vectors.key IS NULL GROUP BY chunks.key ORDER BY max(mtime_ns) DESC, chunks.id LIMIT ?",
+            (embedder, limit),
+        )
+        return [(row[8], _stored(row).chunk.embedded_text) for row in rows]
+
+    def add_vectors(self, embedder: str, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
+        blobs = [row.tobytes() for row in vectors.astype("<f2")]
+        rows = [(embedder, key, blob) for key, blob in zip(keys, blobs, strict=True)]
+        with self.transaction():
+            self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+    def vector_keys(self, embedder: str) -> set[str]:
+        """Keys of chunks that are there now and have a vector."""
+        rows = self._rows(
+            "SELECT DISTINCT chunks.key FROM chunks JOIN vectors ON vectors.key = chunks.key AND embedder = ?",
+            (embedder,),
+        )
+        return {row[0] for row in rows}
+
+    def vectors(self, embedder: str, keys: Sequence[str]) -> Iterator[tuple[list[str], "NDArray[np.float32]"]]:
+        """The vectors of `keys`, some at a time."""
+        import numpy as np
+
+        sql = "SELECT key, vector FROM vectors WHERE embedder = ? AND key IN (SELECT value FROM json_each(?))"
+        for start in range(0, len(keys), _VECTORS_AT_ONCE):
+            rows = self._rows(sql, (embedder, json.dumps(keys[start : start + _VECTORS_AT_ONCE])))
+            if rows:
+                values = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
+                yield [row[0] for row in rows], values.reshape(len(rows), -1).astype(np.float32)
+
+    def purge_vectors(self) -> None:
+        """Drops unused vectors once they outnumber the used ones twice over."""
+        [(total, used)] = self._rows(
+            "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM chunks WHERE chunks.key = vectors.key)), 0) FROM vectors"
+        )
+        if total - used > 2 * used + _SPARE_VECTORS:
+            with self.transaction():
+                self._run("DELETE FROM vectors WHERE key NOT IN (SELECT key FROM chunks)")
+
+    # --- plumbing ---
+
+    def _migrate(self) -> None:
+        with self.transaction():
+            self._run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER)")
+            rows = self._rows("SELECT value FROM meta WHERE name = 'version'")
+            version = rows[0][0] if rows else 0
+            if version > len(_MIGRATIONS):
+                raise IndexUnavailable(
+                    "The index was made by a newer version of offline-agent. Update, or remove it with `offline-agent index clear`."
+                )
+            for statement in (statement for step in _MIGRATIONS[version:] for statement in step):
+                self._run(statement)
+            if version < len(_MIGRATIONS):
+                self._run("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (len(_MIGRATIONS),))
+
+    def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return list(self._database.execute(sql, parameters))
+
+    def _run(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        list(self._database.execute(sql, parameters))
+
+
+def _state(row: Sequence[Any]) -> FileState:
+    return FileState(path=row[0], size=row[1], mtime_ns=row[2], sha256=row[3])
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    number, path, start, end, symbol, _, kind, text, _ = row
+    return Stored(number, Chunk(path=path, start_line=start, end_line=end, symbol=symbol, kind=kind, text=text))
+
+
+def _chunk_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:
+    number, chunk = numbered
+    name = chunk.symbol.rpartition(".")[2].lower()
+    return number, chunk.path, chunk.start_line, chunk.end_line, chunk.symbol, name, chunk.kind, chunk.text, chunk.key
+
+
+def _fts_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:
+    number, chunk = numbered
+    return number, " ".join(terms(chunk.symbol)), " ".join(terms(chunk.path)), " ".join(terms(chunk.text))
