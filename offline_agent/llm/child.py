@@ -1,0 +1,141 @@
+"""One worker process: how it is started, spoken to and buried."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import offline_agent
+from offline_agent.errors import ModelDied
+from offline_agent.llm.messages import Reply, Request, open_link, receive_reply, send
+
+PATIENCE = 2.0
+"""Seconds for a worker to end by itself once its link is closed."""
+CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
+ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+ENVIRONMENT_PREFIXES = ("CUDA_", "GGML_", "HIP_", "HSA_", "NVIDIA_", "ROCR_", "VK_")
+
+
+class Child:
+    """Everything that fails here raises ModelDied, after which the child is gone and only `close` is left to call."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # -P: the working directory is a stranger's repository, and Python must not import from it. A session of its
+            # own: Ctrl-C in the terminal is for the front, which then decides what to stop.
+            command = [sys.executable, "-P", "-m", "offline_agent.llm.worker", str(theirs.fileno())]
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(theirs.fileno(),),
+                    cwd="/",
+                    env=child_environment(os.environ),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise ModelDied(
+                    f"The model's process cannot be started ({error.strerror}): close other programs."
+                ) from None
+        self._link = open_link(ours.detach())
+        self._sending = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by a fault in its own code, rather than by somebody's hand."""
+        return -(self._process.returncode or 0) in CRASHES
+
+    def send(self, request: Request) -> None:
+        try:
+            with self._sending:
+                send(self._link, request)
+        except OSError:
+            raise ModelDied(self._obituary()) from None
+        except KeyboardInterrupt:  # perhaps in the middle of a frame: the link is of no more use
+            self._process.kill()
+            raise
+
+    def receive(self, timeout: float | None = None) -> Reply:
+        """The next reply. Raises TimeoutError too. Ctrl-C while it waits loses nothing."""
+        try:
+            if not self._link.poll(timeout):
+                raise TimeoutError
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise ModelDied(self._obituary()) from None
+        try:
+            return receive_reply(self._link)
+        except (EOFError, OSError):
+            raise ModelDied(self._obituary()) from None
+        except ValidationError:  # a file has taken the worker over, or it is of another version
+            self._process.kill()
+            raise ModelDied(
+                "The model's process sent what nobody can read and was ended: choose another model."
+            ) from None
+        except KeyboardInterrupt:
+            self._process.kill()
+            raise
+
+    def close(self) -> None:
+        """Ends the process, politely first. May be called twice, and while another thread waits in `receive`."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self._link.fileno())) as link:
+            link.shutdown(socket.SHUT_RDWR)  # wakes both sides; closing the descriptor would not
+        self._reap()
+        self._link.close()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def _reap(self) -> int:
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _obituary(self) -> str:
+        code = self._reap()
+        if code == -signal.SIGKILL:
+            return (
+                "The model's process was killed, perhaps because memory ran out: ask again, or choose a smaller model."
+            )
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        last = self._last_words()
+        return f"The model's process ended ({how}{': ' if last else ''}{last}): ask again, or choose another model."
+
+    def _last_words(self) -> str:
+        """The last line it wrote on standard error."""
+        if self._process.stderr is None or self._process.stderr.closed:
+            return ""
+        os.set_blocking(self._process.stderr.fileno(), False)  # a grandchild might hold the other end
+        lines = (self._process.stderr.read() or b"").decode("utf-8", "replace").split("\n")
+        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the worker gets of our environment: what drivers look at, and nothing that could be a secret."""
+    kept = {
+        name: value for name, value in environ.items() if name in ENVIRONMENT or name.startswith(ENVIRONMENT_PREFIXES)
+    }
+    ours = {
+        "PYTHONPATH": str(Path(offline_agent.__file__).parents[1]),  # wherever this package was imported from
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's threads would start before the worker is confined
+        "GGML_NO_BACKTRACE": "1",  # a failed assertion would start a debugger and wait for it
+    }
+    return kept | ours

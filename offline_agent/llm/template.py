@@ -1,0 +1,101 @@
+"""Messages -> the text a model was trained on, by the Jinja template that its GGUF file carries.
+
+A template is code from a stranger: it runs in Jinja's immutable sandbox, inside the confined worker.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from offline_agent.errors import ModelTemplateMissing
+from offline_agent.types import Message
+
+_TEMPLATE_ERRORS = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What running a stranger's template can raise: it is code."""
+
+
+class ChatTemplate:
+    """Renders conversations. Raises ModelTemplateMissing at once when the template cannot render the simplest one."""
+
+    def __init__(self, source: str, bos: str, eos: str, model: str) -> None:
+        self._model = model
+        self._given = {"bos_token": bos, "eos_token": eos}
+        # The options of Hugging Face's own renderer, which templates are written against.
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": _strftime_now}
+        try:
+            self._template = environment.from_string(source)
+        except _TEMPLATE_ERRORS as error:
+            raise self._unusable(error) from None
+        self.render([Message(role="user", content="?")])
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The conversation with the opening of the next answer. A template that will have no system message gets its
+        text at the head of the first user message instead."""
+        try:
+            text = self._render(messages)
+            if all(m.content.strip() in text for m in messages if m.role == "system"):
+                return text
+        except _TEMPLATE_ERRORS as error:
+            if not any(m.role == "system" for m in messages):
+                raise self._unusable(error) from None
+        try:
+            return self._render(fold_system(messages))
+        except _TEMPLATE_ERRORS as error:
+            raise self._unusable(error) from None
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        values: dict[str, Any] = {"messages": [m.model_dump() for m in messages], "add_generation_prompt": True}
+        return self._template.render(values | self._given)
+
+    def _unusable(self, error: Exception) -> ModelTemplateMissing:
+        reason = " ".join(str(error).split())[:200]
+        return ModelTemplateMissing(
+            f"The chat template of {self._model} does not work ({reason}): choose another GGUF file of this model."
+        )
+
+
+def warm_up() -> None:
+    """Makes Python and Jinja import what they import on first use, as long as files may still be opened."""
+    source = "{{ bos_token ~ 'a\\n' }}{% for m in messages %}{{ m | tojson | trim }}{% endfor %}{{ strftime_now('%d %b %Y') }}"
+    ChatTemplate(source + "{{ [1] | pprint }}", "", "", "warm-up")
+    for broken in ("{% if %}", "{{ raise_exception('no') }}", "{{ messages.x.y }}"):
+        with suppress(ModelTemplateMissing):
+            ChatTemplate(broken, "", "", "warm-up")
+
+
+def fold_system(messages: Sequence[Message]) -> list[Message]:
+    """The same conversation without the system role: its text moves to the head of the first user message."""
+    system = "\n\n".join(m.content for m in messages if m.role == "system")
+    others = [m for m in messages if m.role != "system"]
+    first = next((i for i, m in enumerate(others) if m.role == "user"), None)
+    if first is None:
+        return [Message(role="user", content=system), *others]
+    others[first] = Message(
+        role="user", content=f"{system}\n\n{others[first].content}" if system else others[first].content
+    )
+    return others
+
+
+def _refuse(reason: str) -> NoReturn:
+    """`raise_exception(...)`, by which a template says that it does not take such a conversation."""
+    raise TemplateError(reason)
+
+
+def _strftime_now(layout: str) -> str:
+    """Local time. Templates that ask want the date; it changes once a day, so the prefix stays reusable."""
+    return datetime.now().strftime(layout)
