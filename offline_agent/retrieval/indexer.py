@@ -3,6 +3,7 @@
 It needs no embedder until `embed_pending`, so a one-shot command can use it without loading torch.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,9 @@ Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
 _FILES_AT_ONCE = 32  # in one transaction: what a search can see grows by this much
-_WINDOW_BATCHES = 8  # texts are sorted by length within this many batches, so that little is padded
+_WINDOW = 256  # texts that are sorted by length together, so that little is padded
+_FIRST_BATCH = 4
+_LONGEST_BATCH = 0.25  # seconds
 
 
 class Indexer:
@@ -111,25 +114,34 @@ def embed_pending(
     store: Store,
     embedder: Embedder,
     index: VectorIndex,
-    batch: int,
+    largest: int,
     should_stop: Callable[[], bool],
-    progress: Callable[[], None] = lambda: None,
 ) -> bool:
     """Embeds what has no vector yet; True when nothing is left, False when it was told to stop.
 
-    Each batch is committed before the next begins, so a kill costs one batch at most.
+    Each batch is committed before the next begins: a kill costs one batch. Batches are at most `largest` texts and take about
+    as long as a query may be kept waiting, so they are small on a slow CPU and full on a GPU.
     """
-    while window := store.pending(embedder.fingerprint, batch * _WINDOW_BATCHES):
+    size = min(_FIRST_BATCH, largest)
+    while window := store.pending(embedder.fingerprint, _WINDOW):
         window.sort(key=lambda pending: -len(pending[1]))
-        for start in range(0, len(window), batch):
+        while window:
             if should_stop():
                 return False
-            keys = [key for key, _ in window[start : start + batch]]
-            vectors = embedder.encode([text for _, text in window[start : start + batch]])
+            batch, window = window[:size], window[size:]
+            started = time.monotonic()
+            vectors = embedder.encode([text for _, text in batch])
+            size = _next_size(size, time.monotonic() - started, largest)
+            keys = [key for key, _ in batch]
             store.add_vectors(embedder.fingerprint, keys, vectors)
             index.add(keys, vectors)
-            progress()
     return True
+
+
+def _next_size(size: int, seconds: float, largest: int) -> int:
+    if seconds > _LONGEST_BATCH:
+        return max(1, size // 2)
+    return min(largest, 2 * size) if seconds < _LONGEST_BATCH / 3 else size
 
 
 def reconcile(store: Store, fingerprint: str, index: VectorIndex) -> None:

@@ -1,11 +1,15 @@
 """The two rankings that need no model: BM25 over terms, and symbols that a question names."""
 
+from collections import Counter
+
 from offline_agent.retrieval.rank import Ranking, is_test, mentions_tests
-from offline_agent.retrieval.store import Store, Stored
+from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import capitalised, identifiers, plain_words, query_terms
+from offline_agent.types import Chunk
 
 _WEIGHTS = (8.0, 4.0, 1.0)  # a term in the symbol or the path says more than one in the body
 _WORDS_TRIED = 24  # plain words of a long question that are looked up as symbols
+_PARTS = 4  # chunks of one long definition; more would leave no room for anything else
 
 
 def bm25(store: Store, query: str, limit: int) -> Ranking:
@@ -17,18 +21,20 @@ def bm25(store: Store, query: str, limit: int) -> Ranking:
 
 
 def symbols(store: Store, query: str) -> list[Ranking]:
-    """Definitions the question names. What looks like code is trusted to be a name; a plain word that happens to be a
-    symbol is too when nothing else is asked about, or when it is written like a class; else it only counts as one vote."""
+    """Definitions the question names.
+
+    What looks like code is a name, and so is a symbol that nothing else is asked about ("Where is close defined?"): these come
+    first. A word written like a class ("How does Session follow redirects?") is one vote. Other plain words are left to BM25.
+    """
     named = identifiers(query)
     words = plain_words(query)[:_WORDS_TRIED]
     if not named and len(words) == 1:
         named, words = words, []
-    trusted = [word for word in words if capitalised(word) and _exact(store, word)]
-    voted = [word for word in words if word not in trusted]
+    voted = [word for word in words if capitalised(word) and _exact(store, word)]
     tests_last = not mentions_tests(query)
     return [
-        Ranking("symbol", _definitions(store, [*named, *trusted], tests_last), steepness=1),
-        Ranking("symbol", _definitions(store, [word for word in voted if _exact(store, word)], tests_last), weight=0.3),
+        Ranking("symbol", _definitions(store, named, tests_last), steepness=1),
+        Ranking("symbol", _definitions(store, voted, tests_last)),
     ]
 
 
@@ -38,19 +44,26 @@ def _exact(store: Store, word: str) -> bool:
 
 def _definitions(store: Store, names: list[str], tests_last: bool) -> tuple[int, ...]:
     """Chunks that define the names, best match first, the first name's before the second's at equal quality."""
-    found: dict[int, tuple[object, ...]] = {}
+    best: dict[int, tuple[tuple[object, ...], Chunk]] = {}
     for position, name in enumerate(names):
         components = name.split(".")
-        for stored in store.chunks_named(components[-1]):
-            order = (*_fit(components, stored), tests_last and is_test(stored.chunk.path), position)
-            place = (stored.chunk.path, stored.chunk.start_line)
-            found[stored.id] = min(found.get(stored.id, (99,)), (*order, *place))
-    return tuple(sorted(found, key=lambda number: found[number]))
+        for number, chunk in store.chunks_named(components[-1]):
+            fit = _fit(components, chunk.symbol)
+            order = (*fit, tests_last and is_test(chunk.path), position, chunk.path, chunk.start_line)
+            if number not in best or order < best[number][0]:
+                best[number] = (order, chunk)
+    parts: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for number, (_, chunk) in sorted(best.items(), key=lambda item: item[1][0]):
+        parts[chunk.path, chunk.symbol] += 1
+        if parts[chunk.path, chunk.symbol] <= _PARTS:
+            kept.append(number)
+    return tuple(kept)
 
 
-def _fit(asked: list[str], stored: Stored) -> tuple[int, bool, int]:
+def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
     """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked."""
-    symbol = stored.chunk.symbol.split(".")
+    symbol = found.split(".")
     same = 0
     while same < min(len(asked), len(symbol)) and asked[-1 - same].lower() == symbol[-1 - same].lower():
         same += 1

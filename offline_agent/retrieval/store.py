@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Step n takes a database from version n to n + 1. Never edit a step that was released; append.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID",
         "CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID",
         "CREATE TABLE skipped (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, reason TEXT) WITHOUT ROWID",
         "CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT, start_line INTEGER, end_line INTEGER, symbol TEXT, "
@@ -212,18 +213,22 @@ class Store:
     # --- plumbing ---
 
     def _migrate(self) -> None:
+        if self._version() == len(_MIGRATIONS):
+            return  # the usual case must not wait for a writer
         with self.transaction():
-            self._run("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER)")
-            rows = self._rows("SELECT value FROM meta WHERE name = 'version'")
-            version = rows[0][0] if rows else 0
+            version = self._version()
             if version > len(_MIGRATIONS):
                 raise IndexUnavailable(
                     "The index was made by a newer version of offline-agent. Update, or remove it with `offline-agent index clear`."
                 )
             for statement in (statement for step in _MIGRATIONS[version:] for statement in step):
                 self._run(statement)
-            if version < len(_MIGRATIONS):
-                self._run("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (len(_MIGRATIONS),))
+            self._run("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (len(_MIGRATIONS),))
+
+    def _version(self) -> int:
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
+            return 0
+        return int(self._rows("SELECT value FROM meta WHERE name = 'version'")[0][0])
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return list(self._database.execute(sql, parameters))

@@ -1,0 +1,150 @@
+"""Nearest neighbours with ChromaDB, embedded: keys and vectors only, in a private directory, rebuilt from the store when in doubt.
+
+Chroma takes its settings from the environment and from `.env` in the current directory, where a hostile repository could turn it
+into a client of somebody else's server or name a class to import. So the environment is cleaned, the current directory is the
+private one while it is imported, and every setting that names code is pinned. One process at a time may own the directory (see
+lock.py): two lose vectors without an error.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offline_agent.errors import StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection
+    from numpy.typing import NDArray
+
+_PAGE = 5000  # below Chroma's own limit for one call
+
+
+class ChromaIndex:
+    """A VectorIndex. `note` says so when the directory was unreadable and had to be made anew."""
+
+    def __init__(self, directory: Path, fingerprint: str) -> None:
+        self.note = ""
+        self._directory = directory
+        # Chroma allows letters, digits, dots and dashes in a name; a fingerprint may hold anything.
+        self._name = f"vectors-{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}"
+        self._client: Client | None = None
+        try:
+            self._open()
+        except StorageError as error:
+            self.note = f"The vector index was damaged and is being rebuilt ({error})."
+            self._wipe()
+            self._open()
+
+    def keys(self) -> set[str]:
+        return set(self._keys)
+
+    def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
+        for start in range(0, len(keys), _PAGE):
+            with _translated(self._directory):
+                self._collection.upsert(
+                    ids=list(keys[start : start + _PAGE]), embeddings=vectors[start : start + _PAGE]
+                )
+            self._keys.update(keys[start : start + _PAGE])
+
+    def remove(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _PAGE):
+            with _translated(self._directory):
+                self._collection.delete(ids=list(keys[start : start + _PAGE]))
+        self._keys.difference_update(keys)
+
+    def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
+        limit = min(limit, len(self._keys))
+        if limit == 0:
+            return []
+        with _translated(self._directory):
+            found = self._collection.query(
+                query_embeddings=vector.reshape(1, -1), n_results=limit, include=["distances"]
+            )
+        distances = found["distances"] or [[]]
+        return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], distances[0], strict=True)]
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _open(self) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
+        _clean_environment()
+        with contextlib.chdir(self._directory), _translated(self._directory):
+            self._client = _client(self._directory)
+            self._collection: Collection = self._client.get_or_create_collection(
+                self._name,
+                configuration={"hnsw": {"space": "cosine"}},
+                embedding_function=None,  # the default one would fetch a model
+            )
+            self._keys = self._read_keys()
+            self._probe()
+
+    def _read_keys(self) -> set[str]:
+        keys: set[str] = set()
+        while page := self._collection.get(limit=_PAGE, offset=len(keys), include=[])["ids"]:
+            keys.update(page)
+        return keys
+
+    def _probe(self) -> None:
+        """One look-up with a stored vector: a damaged index is often found out by its first query only."""
+        if self._keys:
+            import numpy as np
+
+            some = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+            self._collection.query(query_embeddings=np.asarray(some, dtype=np.float32), n_results=1, include=[])
+
+    def _wipe(self) -> None:
+        try:
+            self.close()
+            shutil.rmtree(self._directory)
+        except OSError as error:
+            raise StorageError(f"The vector index {self._directory} cannot be removed ({error.strerror}).") from None
+
+
+def _clean_environment() -> None:
+    for name in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
+        del os.environ[name]
+
+
+def _client(directory: Path) -> "Client":
+    from chromadb.api.client import Client
+    from chromadb.config import Settings
+
+    pinned: dict[str, Any] = {
+        "_env_file": None,
+        "chroma_api_impl": "chromadb.api.rust.RustBindingsAPI",
+        "is_persistent": True,
+        "persist_directory": str(directory),
+        "anonymized_telemetry": False,
+        "chroma_product_telemetry_impl": "chromadb.telemetry.product.posthog.Posthog",  # an empty shell in this release
+        "chroma_telemetry_impl": "chromadb.telemetry.product.posthog.Posthog",
+        "chroma_otel_collection_endpoint": "",
+        "chroma_otel_granularity": None,
+        "chroma_client_auth_provider": None,
+        "chroma_server_authn_provider": None,
+        "chroma_server_authz_provider": None,
+        "chroma_server_host": None,
+        "chroma_server_nofile": None,
+        "migrations": "apply",
+    }
+    return Client(settings=Settings(**pinned))
+
+
+@contextlib.contextmanager
+def _translated(directory: Path) -> Iterator[None]:
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except (ChromaError, OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise StorageError(f"The vector index {directory} failed: {reason}") from error

@@ -1,0 +1,110 @@
+"""The front's side of the index worker: connect, ask, wait."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+from offline_agent.errors import IndexUnavailable
+from offline_agent.retrieval.messages import (
+    Failed,
+    Found,
+    Now,
+    Reply,
+    Search,
+    Shutdown,
+    Status,
+    Wait,
+    Waited,
+    receive_reply,
+    send,
+    socket_address,
+)
+from offline_agent.types import IndexStatus, SearchResult, Value
+
+_PATIENCE = (
+    30.0  # seconds for any answer; a search takes milliseconds, and a query may have to wait for one embedding pass
+)
+_GONE = "The index worker ended. Run the command again: it goes on where it stopped."
+
+
+class RemoteIndex:
+    """A Retriever that asks a running worker. Threads take turns."""
+
+    def __init__(self, connection: "Connection[bytes, bytes]") -> None:
+        self._connection = connection
+        self._turn = threading.Lock()
+
+    def search(self, query: str, limit: int) -> SearchResult:
+        reply = self._ask(Search(query=query, limit=limit))
+        return reply.result if isinstance(reply, Found) else _unexpected(reply)
+
+    def status(self) -> IndexStatus:
+        reply = self._ask(Status())
+        return reply.status if isinstance(reply, Now) else _unexpected(reply)
+
+    def wait_current(self, seconds: float) -> bool:
+        """True when everything saved before the call can be found lexically; False when `seconds` were not enough."""
+        reply = self._ask(Wait(seconds=seconds), seconds + _PATIENCE)
+        return reply.current if isinstance(reply, Waited) else _unexpected(reply)
+
+    def shutdown(self) -> None:
+        self._ask(Shutdown())
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _ask(self, request: Value, patience: float = _PATIENCE) -> Reply:
+        with self._turn:
+            try:
+                send(self._connection, request)
+                if not self._connection.poll(patience):
+                    # The late answer would be taken for the next question's: this connection is of no more use.
+                    self._connection.close()
+                    raise IndexUnavailable("The index worker does not answer. End it and run the command again.")
+                reply = receive_reply(self._connection)
+            except (EOFError, OSError):
+                raise IndexUnavailable(_GONE) from None
+        if isinstance(reply, Failed):
+            raise IndexUnavailable(reply.message)
+        return reply
+
+
+def try_connect(directory: Path) -> RemoteIndex | None:
+    """The worker that serves `directory`; None when none does."""
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with socket_address(directory) as address:
+            channel.connect(address)
+    except OSError:
+        channel.close()
+        return None
+    return RemoteIndex(Connection(channel.detach()))
+
+
+def start_worker(
+    command: Sequence[str], directory: Path, seconds: float = 30.0
+) -> "tuple[subprocess.Popen[bytes], RemoteIndex]":
+    """Starts a worker and connects to it. It ends when the returned process' standard input is closed, by us or by our end."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
+    )
+    give_up = time.monotonic() + seconds
+    while (remote := try_connect(directory)) is None:
+        if process.poll() is not None or time.monotonic() > give_up:
+            process.kill()
+            raise IndexUnavailable("The index worker did not start. `offline-agent doctor` says why.")
+        time.sleep(0.01)
+    return process, remote
+
+
+def _unexpected(reply: Reply) -> NoReturn:
+    raise IndexUnavailable(f"The index worker answered {reply.type} to another question. Restart it.")

