@@ -62,8 +62,8 @@ class ChatModel(Protocol):
     """A language model that streams."""
 
     @property
-    def stopped(self) -> Literal["end", "length", "user"]:
-        """Why the last answer ended: the model was done, it ran out of tokens, or it was cancelled."""
+    def stop_reason(self) -> Literal["end", "length", "user"] | None:
+        """Why the last answer ended: the model was done, it ran out of tokens, or it was cancelled. None before there is one."""
 
     def load(self) -> ModelInfo:
         """Waits until the model is ready. Raises a ModelError."""

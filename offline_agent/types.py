@@ -231,15 +231,3 @@ class Answered(Value):
 
 
 Event = Annotated[Searched | Token | Answered, Field(discriminator="type")]
-
-
-# --- doctor --------------------------------------------------------------------------------------------------------
-
-
-class Check(Value):
-    """One thing that was looked at. `advice` says what to do where it is not right."""
-
-    name: str
-    state: Literal["ok", "note", "wrong"]
-    found: str
-    advice: str = ""

@@ -54,7 +54,9 @@ def test_star_import_rule(module: Path) -> None:
 @pytest.mark.parametrize("word", sorted(WORDS))
 def test_words_need_only_the_standard_library_and_pydantic(word: str) -> None:
     tree = ast.parse((PACKAGE / f"{word}.py").read_text(encoding="utf-8"))
-    typing_only = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    typing_only = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
     for node in typing_only:
         node.body = [ast.Pass()]
     roots = {name.split(".")[0] for name in imported(tree)}
@@ -64,14 +66,25 @@ def test_words_need_only_the_standard_library_and_pydantic(word: str) -> None:
 def test_importing_the_package_does_nothing() -> None:
     script = "import sys, offline_agent; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"torch", "chromadb", "llama_cpp", "sentence_transformers", "numpy", "pydantic", "prompt_toolkit", "sqlite3"}
+    heavy = {
+        "torch",
+        "chromadb",
+        "llama_cpp",
+        "sentence_transformers",
+        "numpy",
+        "pydantic",
+        "prompt_toolkit",
+        "sqlite3",
+    }
     assert not heavy & set(loaded)
 
 
 def test_the_command_line_is_light() -> None:
     script = "import sys, offline_agent.cli; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "chromadb", "llama_cpp", "sentence_transformers", "transformers", "prompt_toolkit"} & set(loaded)
+    assert not {"torch", "chromadb", "llama_cpp", "sentence_transformers", "transformers", "prompt_toolkit"} & set(
+        loaded
+    )
 
 
 def test_no_mocks() -> None:

@@ -49,4 +49,4 @@ class Session:
         for piece in citer.rewrite(pieces):
             text += piece
             yield Token(text=piece)
-        return Answered(text=text, citations=citer.citations, stopped=self._model.stopped)
+        return Answered(text=text, citations=citer.citations, stopped=self._model.stop_reason or "user")

@@ -8,7 +8,10 @@ CARD = ModelCard(name="m", file="m.gguf", excerpts=3, excerpt_lines=2, excerpt_t
 
 def hit(number: int, lines: int = 3) -> Hit:
     text = "".join(f"    line {line}\n" for line in range(lines))
-    return Hit(chunk=Chunk(path=f"f{number}.py", start_line=1, end_line=lines, symbol=f"s{number}", text=text), score=1 / number)
+    return Hit(
+        chunk=Chunk(path=f"f{number}.py", start_line=1, end_line=lines, symbol=f"s{number}", text=text),
+        score=1 / number,
+    )
 
 
 def count(texts: Sequence[str]) -> list[int]:

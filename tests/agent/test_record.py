@@ -22,7 +22,9 @@ CLOSE = Chunk(
         return {}
 ''',
 )
-OPEN = Chunk(path="src/b.py", start_line=1, end_line=2, symbol="open_it", kind="function", text="def open_it():\n    return 1\n")
+OPEN = Chunk(
+    path="src/b.py", start_line=1, end_line=2, symbol="open_it", kind="function", text="def open_it():\n    return 1\n"
+)
 HITS = [Hit(chunk=CLOSE, score=2.0), Hit(chunk=OPEN, score=1.0)]
 
 
@@ -31,7 +33,10 @@ HITS = [Hit(chunk=CLOSE, score=2.0), Hit(chunk=OPEN, score=1.0)]
     [
         ("Session.close[1] where", "`Session.close` is defined at src/a.py:3-9."),
         ("close[1] what", "`Session.close` (src/a.py:3-9): Close what is open: at once."),
-        ("close()[1] args", '`Session.close` takes `(self, sep="(", *, limits: dict[str, int] = {}, b=1)` (src/a.py:3-9).'),
+        (
+            "close()[1] args",
+            '`Session.close` takes `(self, sep="(", *, limits: dict[str, int] = {}, b=1)` (src/a.py:3-9).',
+        ),
         ("Session.close[1] which", "src/a.py:3-9 has `Session.close`: Close what is open: at once."),
         ("open_it[2] what", "`open_it` (src/b.py:1-2): it has no docstring; it begins `def open_it():`."),
         ("open_it[2] args", "`open_it` takes `()` (src/b.py:1-2)."),
@@ -44,7 +49,9 @@ def test_a_record_becomes_a_sentence(record: str, text: str) -> None:
     assert len(answered.citations) == 1
 
 
-@pytest.mark.parametrize("record", ["close[2] where", "close[3] where", "close[0] where", "clos[1] where", "close none", "", "close[1] how"])
+@pytest.mark.parametrize(
+    "record", ["close[2] where", "close[3] where", "close[0] where", "clos[1] where", "close none", "", "close[1] how"]
+)
 def test_what_does_not_agree_with_the_chunks_is_not_said(record: str) -> None:
     answered = read_record(record, HITS)
     assert not answered.verified

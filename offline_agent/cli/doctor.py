@@ -1,0 +1,127 @@
+"""`offline-agent doctor`: what is installed, and is it what it should be."""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from offline_agent import __version__, app
+from offline_agent.cli.options import add_model, add_repository, settings_for
+from offline_agent.errors import AgentError
+
+_PACKAGES = (
+    "llama-cpp-python",
+    "torch",
+    "sentence-transformers",
+    "chromadb",
+    "prompt-toolkit",
+    "watchdog",
+    "tree-sitter",
+)
+_GPU_DEVICES = ("/dev/nvidia0", "/dev/kfd")
+_WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
+_FEW_WATCHES = 20_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `advice` says what to do where it is not right."""
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.state:<6}{self.name}: {self.found}"
+        return f"{line}\n      {self.advice}" if self.advice else line
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="check the installation, the model and the embedder",
+        description="Looks at what the program needs and says what is wrong with it. Exit code 1 when something is.",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON list of objects with name, state, found, advice")
+    add_repository(parser)
+    add_model(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    checks = []
+    with app.open_program(settings_for(arguments), arguments.repo) as program:
+        for check in examine(program):
+            checks.append(check)
+            if not arguments.json:
+                print(check, flush=True)
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))
+    return int(any(check.state == "wrong" for check in checks))
+
+
+def examine(program: app.Program) -> Iterator[Check]:
+    yield Check(
+        "offline-agent",
+        "ok",
+        f"{__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+    )
+    yield from map(_package, _PACKAGES)
+    yield _checked("model", lambda: _model(program))
+    yield _checked(
+        "embedder", lambda: f"{program.settings.embedder.name}, every hash right, in {program.check_embedder()}"
+    )
+    yield _gpu()
+    yield _checked("index", lambda: _index(program))
+    yield _watches()
+    yield Check("network", "ok", "no provider is configured; nothing here opens a connection")
+    yield Check("storage", "note", f"{program.settings.data_directory}, mode 0700, not encrypted yet")
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except AgentError as error:
+        return Check(name, "wrong", str(error))
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Check(name, "wrong", "not installed", "Run scripts/setup.")
+
+
+def _model(program: app.Program) -> str:
+    info = program.check_model()
+    pinned = "hash right" if program.card.sha256 else "no known hash"
+    where = "GPU" if info.gpu else "CPU"
+    size = f"{info.parameters / 1e6:.1f} M parameters, {info.context} tokens of context"
+    return f"{info.name}, {size}, on {where}, {pinned}, {info.path}"
+
+
+def _index(program: app.Program) -> str:
+    status = program.index_status()
+    return f"{status.files} files, {status.chunks} chunks, {status.vectors} vectors for {program.repository.root}"
+
+
+def _gpu() -> Check:
+    seen = [device for device in _GPU_DEVICES if Path(device).exists()]
+    return Check("GPU", "ok" if seen else "note", ", ".join(seen) or "none seen; everything runs on the CPU")
+
+
+def _watches() -> Check:
+    try:
+        limit = int(_WATCH_LIMIT.read_text())
+    except (OSError, ValueError):
+        return Check("file watches", "note", "the limit cannot be read here; rescans find what the watcher misses")
+    if limit >= _FEW_WATCHES:
+        return Check("file watches", "ok", f"{limit} allowed")
+    return Check(
+        "file watches", "note", f"{limit} allowed", "Large trees need more: sysctl fs.inotify.max_user_watches=524288"
+    )

@@ -1,0 +1,33 @@
+"""The grammar of the command line, and the help that teaches it."""
+
+import argparse
+
+from offline_agent import __version__
+from offline_agent.cli import ask, chat, doctor, index, search
+
+_EPILOG = """\
+examples:
+  offline-agent chat                                  ask about the repository you are in
+  offline-agent ask "Where is Session.close defined?"
+  git diff | offline-agent ask "What does this touch?"
+  offline-agent search "retry failed uploads" --json
+  offline-agent index build                           make the whole index now, with a progress bar
+  offline-agent doctor                                what is installed, and is it what it should be
+
+Nothing here opens a network connection. Exit codes: 0 done, 2 usage, 10 repository, 20-21 index and storage,
+30-31 embedder, 40-45 model, 130 stopped.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="offline-agent",
+        description="A coding agent that runs entirely on this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"offline-agent {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (chat, ask, search, index, doctor):
+        command.add_to(commands)
+    return parser

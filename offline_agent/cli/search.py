@@ -1,0 +1,64 @@
+"""`offline-agent search`: the retrieval half alone."""
+
+import argparse
+import json
+
+from offline_agent import app
+from offline_agent.cli.options import add_repository, settings_for
+from offline_agent.errors import UsageError
+from offline_agent.types import Hit
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "search",
+        help="find code by words and by meaning",
+        description="Finds spans of the repository for a query, best first. Words and symbols answer at once; meaning takes part "
+        "when a session or `index watch` is running in this repository, or with --dense.",
+    )
+    parser.add_argument("query", nargs="+", help="words, an identifier, or a question")
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help="at most this many hits (default: 10)")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a JSON list of objects with path, start_line, end_line, symbol, score, text",
+    )
+    parser.add_argument(
+        "--dense", action="store_true", help="wait for the embedder and every vector first (seconds to minutes)"
+    )
+    add_repository(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.limit < 1:
+        raise UsageError("--limit must be at least 1.")
+    with app.open_program(settings_for(arguments), arguments.repo) as program:
+        retriever = program.complete_retriever() if arguments.dense else program.one_shot_retriever()
+        hits = retriever.search(" ".join(arguments.query), arguments.limit).hits
+    if arguments.json:
+        print(json.dumps([as_json(hit) for hit in hits], ensure_ascii=False, indent=2))
+    elif hits:
+        print("\n\n".join(as_text(number, hit) for number, hit in enumerate(hits, 1)))
+    else:
+        print("Nothing found.")
+    return 0
+
+
+def as_json(hit: Hit) -> dict[str, object]:
+    chunk = hit.chunk
+    return {
+        "path": chunk.path,
+        "start_line": chunk.start_line,
+        "end_line": chunk.end_line,
+        "symbol": chunk.symbol,
+        "score": round(hit.score, 6),
+        "text": chunk.text,
+        "found_by": list(hit.found_by),
+    }
+
+
+def as_text(number: int, hit: Hit, lines: int = 4) -> str:
+    shown = [line for line in hit.chunk.text.splitlines() if line.strip()][:lines]
+    header = f"{number}. {hit.chunk.location} {hit.chunk.symbol}".rstrip()
+    return "\n".join([f"{header}  ({', '.join(hit.found_by)})", *(f"     {line}" for line in shown)])

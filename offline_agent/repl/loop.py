@@ -1,0 +1,152 @@
+"""The session on the terminal: read a line, run a turn, show it; Ctrl-C stops the turn and nothing else."""
+
+import sys
+import threading
+import time
+from typing import Any
+
+from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from offline_agent.app import Program
+from offline_agent.errors import AgentError
+from offline_agent.repl.commands import completer, find_command
+from offline_agent.repl.history import VaultHistory
+from offline_agent.repl.keys import key_bindings
+from offline_agent.repl.render import hit_line, index_line, searched_line, toolbar
+from offline_agent.types import Answered, IndexPhase, IndexStatus, Searched, SearchResult, Token
+
+_POLL_SECONDS = 0.5
+
+
+class Repl:
+    """One session about one repository. `input` and `output` are the terminal unless a test gives a pipe."""
+
+    def __init__(self, program: Program, input: Input | None = None, output: Output | None = None) -> None:
+        self._program = program
+        self._output = output
+        self._status: IndexStatus | None = None
+        self._closing = threading.Event()
+        self._retriever = program.following_retriever()
+        self._session = program.session(self._retriever)
+        self._prompt: PromptSession[str] = PromptSession(
+            "> ",
+            multiline=True,
+            key_bindings=key_bindings(),
+            history=VaultHistory(program.history()),
+            completer=completer(),
+            complete_while_typing=False,
+            bottom_toolbar=self._toolbar,
+            refresh_interval=_POLL_SECONDS,
+            input=input,
+            output=output,
+        )
+
+    def run(self) -> int:
+        """Until the person leaves. Returns the exit code."""
+        self._program.start_model()
+        threading.Thread(target=self._poll, name="index-status", daemon=True).start()
+        self._greet()
+        try:
+            while (line := self._read()) is not None:
+                if line.strip() and not self._handle(line.strip()):
+                    break
+        finally:
+            self._closing.set()
+        return 0
+
+    def say(self, text: str, style: str = "") -> None:
+        print_formatted_text(FormattedText([(style, text)]), output=self._output)
+
+    def forget(self) -> None:
+        self._session.forget()
+
+    def show_hits(self, query: str) -> None:
+        self._wait_for_words()
+        result = self._retriever.search(query, 10)
+        for number, hit in enumerate(result.hits, 1):
+            self.say(hit_line(number, hit))
+        self.say(searched_line(result), "class:dim fg:ansibrightblack")
+
+    def show_status(self) -> None:
+        self.say(f"repository  {self._program.repository.root}")
+        self.say(f"model       {self._program.card.name} ({self._program.model_path})")
+        self.say(index_line(self._status).replace("index: ", "index       "))
+        for skipped in (self._status.skipped if self._status else ())[:20]:
+            self.say(f"  skipped {skipped.path}: {skipped.reason}")
+
+    def _greet(self) -> None:
+        self.say(f"offline-agent in {self._program.repository.root}. /help lists the commands, Ctrl-D leaves.")
+        if self._program.card.notice:
+            self.say(self._program.card.notice, "fg:ansiyellow")
+
+    def _read(self) -> str | None:
+        """The next line, or None at the end. Ctrl-C clears what was typed."""
+        while True:
+            try:
+                with patch_stdout():
+                    return self._prompt.prompt()
+            except KeyboardInterrupt:
+                self.say("(Ctrl-D leaves)", "fg:ansibrightblack")
+            except EOFError:
+                return None
+
+    def _handle(self, line: str) -> bool:
+        """Runs a command or a turn; whether to go on. An error is one line, and the session stays."""
+        try:
+            if line.startswith("/"):
+                command = find_command(line)
+                if command is None:
+                    self.say(f"There is no command {line.split()[0]}. /help lists them.")
+                    return True
+                return command.run(self, line.partition(" ")[2].strip())
+            self._turn(line)
+        except KeyboardInterrupt:
+            self.say("\n(stopped)", "fg:ansibrightblack")
+        except AgentError as error:
+            self.say(f"\n{error}", "fg:ansired")
+        return True
+
+    def _turn(self, question: str) -> None:
+        self._wait_for_words()
+        result = SearchResult()
+        for event in self._session.ask(question):
+            if isinstance(event, Searched):
+                result = event.result
+            elif isinstance(event, Token):
+                self._write(event.text)
+            elif isinstance(event, Answered):
+                self._write("\n")
+                note = "" if event.stopped == "end" else " (the answer was cut at its longest length)"
+                self.say(searched_line(result) + note, "fg:ansibrightblack")
+
+    def _wait_for_words(self) -> None:
+        """Until every file is searchable by its words, with progress: an answer from half an index misleads."""
+        shown = False
+        while self._status is None or self._status.phase == IndexPhase.SCANNING:
+            if self._status is not None:
+                self._write(f"\r{index_line(self._status)}")
+                shown = True
+            time.sleep(0.1)
+        if shown:
+            self._write("\r" + " " * 60 + "\r")
+
+    def _write(self, text: str) -> None:
+        if self._output is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            self._output.write(text)
+            self._output.flush()
+
+    def _toolbar(self) -> Any:
+        return toolbar(self._program.repository.name, self._program.card.name, self._status)
+
+    def _poll(self) -> None:
+        """Asks the index how it is, so that the toolbar never waits."""
+        while not self._closing.is_set():
+            self._status = self._retriever.status()
+            self._closing.wait(_POLL_SECONDS)

@@ -1,0 +1,61 @@
+"""Indexing from nothing, vectors included: chunks per second, reading, chunking, SQLite and Chroma and all.
+
+Against: a bare `SentenceTransformer.encode` loop over the same texts, batch 32, in the same process; the two take turns.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from offline_agent.llm.catalogue import load_catalogue
+from offline_agent.retrieval import embed
+from offline_agent.retrieval.chroma import ChromaIndex
+from offline_agent.retrieval.indexer import Indexer, embed_pending
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.tokens import WordPieceCounter
+from offline_agent.settings import load_settings
+from offline_agent.vault.plain import PlainVault
+from scripts.bench.corpus import make_repository
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    settings = load_settings()
+    card = load_catalogue(settings.models_directory).embedder(settings.embedder.name)
+    embedder = embed.load(card, settings.embedder)
+    directory = embed.directory_of(card, settings.embedder)
+    counter = WordPieceCounter(directory, card.max_tokens)
+
+    from sentence_transformers import SentenceTransformer
+
+    bare_model = SentenceTransformer(str(directory), local_files_only=True)
+    ratios = []
+    with tempfile.TemporaryDirectory() as scratch:
+        repository = make_repository(Path(scratch), arguments.files)
+        vault = PlainVault(Path(scratch) / "data")
+        for number in range(arguments.rounds + 1):
+            began = time.monotonic()
+            store = Store(vault.database(f"round{number}/index"))
+            Indexer(repository, store, counter, settings.index_declarations, settings.index).refresh()
+            texts = [text for _, text in store.pending(embedder.fingerprint, 1_000_000)]
+            words_ready = time.monotonic() - began
+            index = ChromaIndex(vault.directory(f"round{number}/chroma"), embedder.fingerprint)
+            embed_pending(store, embedder, index, settings.embedder.batch, should_stop=lambda: False)
+            ours = len(texts) / (time.monotonic() - began)
+            began = time.monotonic()
+            bare_model.encode(texts, batch_size=32, show_progress_bar=False)
+            bare = len(texts) / (time.monotonic() - began)
+            if number:  # the first round warms both up
+                ratios.append(ours / bare)
+                print(f"round {number}: {len(texts)} chunks, searchable by words after {words_ready:.2f} s")
+                print(f"         {ours:.1f} chunks/s; bare {bare:.1f}")
+    print(f"indexing at {100 * statistics.median(ratios):.0f} % of the bare encode loop (median of {arguments.rounds})")
+
+
+if __name__ == "__main__":
+    main()

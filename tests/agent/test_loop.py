@@ -1,0 +1,71 @@
+import pytest
+
+from offline_agent.agent.loop import Session
+from offline_agent.errors import ModelDied
+from offline_agent.llm.scripted import ScriptedModel
+from offline_agent.settings import AskSettings
+from offline_agent.types import Answered, Chunk, Event, Hit, IndexStatus, ModelCard, Searched, SearchResult, Token
+
+CARD = ModelCard(name="m", file="m.gguf")
+
+
+class OneHit:
+    """A retriever that always finds the same function."""
+
+    def search(self, query: str, limit: int) -> SearchResult:
+        chunk = Chunk(path="a.py", start_line=4, end_line=5, symbol="f", text="def f():\n    pass\n")
+        return SearchResult(hits=(Hit(chunk=chunk, score=1.0),))
+
+    def status(self) -> IndexStatus:
+        return IndexStatus()
+
+
+def session(model: ScriptedModel, card: ModelCard = CARD) -> Session:
+    return Session(OneHit(), model, card, AskSettings())
+
+
+def last(events: list[Event]) -> Answered:
+    assert isinstance(events[-1], Answered)
+    return events[-1]
+
+
+def test_a_turn_searches_streams_and_answers() -> None:
+    events = list(session(ScriptedModel(["It is in [1]."])).ask("Where is f?"))
+    assert isinstance(events[0], Searched)
+    assert "".join(event.text for event in events if isinstance(event, Token)) == "It is in a.py:4-5."
+    assert [str(citation) for citation in last(events).citations] == ["a.py:4-5"]
+
+
+def test_a_record_is_shown_as_a_sentence() -> None:
+    events = list(
+        session(ScriptedModel(["f[1] where"]), CARD.model_copy(update={"answers": "record"})).ask("Where is f?")
+    )
+    assert last(events).text == "`f` is defined at a.py:4-5."
+
+
+def test_the_next_turn_remembers() -> None:
+    model = ScriptedModel(["First answer.", "Second.", "Third."])
+    talk = session(model)
+    list(talk.ask("first question"))
+    list(talk.ask("second question"))
+    assert [message.content for message in model.prompts[1][1:3]] == ["first question", "First answer."]
+    talk.forget()
+    list(talk.ask("third question"))
+    assert len(model.prompts[2]) == 2
+
+
+def test_a_failed_turn_leaves_the_session_as_it_was() -> None:
+    model = ScriptedModel([ModelDied("gone"), "Fine."])
+    talk = session(model)
+    with pytest.raises(ModelDied):
+        list(talk.ask("lost"))
+    list(talk.ask("again"))
+    assert "lost" not in str(model.prompts[1])
+
+
+def test_leaving_a_turn_early_stops_the_model() -> None:
+    model = ScriptedModel(["one two three four"])
+    turn = session(model).ask("q")
+    next(turn), next(turn)
+    turn.close()
+    assert model.stopped_early == 1
