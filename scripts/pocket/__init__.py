@@ -1,0 +1,14 @@
+"""How the built-in model `pocket` is made: extract -> tokenizer -> data -> train -> export -> evaluate (`scripts/build-pocket`).
+
+One module is one stage, or one idea that a stage rests on:
+
+    extract.py    Python source on this machine -> spans (definitions, module code, prose)
+    tokenizer.py  spans and phrasings -> a byte-level BPE whose pieces copy one for one
+    phrases.py    the several hundred ways to ask each thing
+    data.py       spans and phrasings -> prompts with a known answer
+    model.py      a plain Llama of 4.7 million parameters, and its training pass
+    circuits.py   copying and citing, written into the first weights by hand
+    train.py      the hour of training
+    export.py     weights -> GGUF
+    evaluate.py   the GGUF under llama.cpp, on packages and phrasings it never saw
+"""
