@@ -50,6 +50,7 @@ class Child:
                 ) from None
         self._link = open_link(ours.detach())
         self._sending = threading.Lock()
+        self._words: str | None = None
 
     @property
     def pid(self) -> int:
@@ -59,6 +60,15 @@ class Child:
     def crashed(self) -> bool:
         """Whether it ended by a fault in its own code, rather than by somebody's hand."""
         return -(self._process.returncode or 0) in CRASHES
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it wrote on standard error, perhaps empty; for an assertion of llama.cpp what it asserts."""
+        if self._words is None:
+            lines = self._read_errors().split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "")
+            self._words = printable(last[max(0, last.find("GGML_ASSERT")) :])
+        return self._words
 
     def send(self, request: Request) -> None:
         try:
@@ -115,16 +125,19 @@ class Child:
                 "The model's process was killed, perhaps because memory ran out: ask again, or choose a smaller model."
             )
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        last = self._last_words()
-        return f"The model's process ended ({how}{': ' if last else ''}{last}): ask again, or choose another model."
+        why = ", ".join(word for word in (how, self.last_words) if word)
+        return f"The model's process ended ({why}): ask again, or choose another model."
 
-    def _last_words(self) -> str:
-        """The last line it wrote on standard error."""
+    def _read_errors(self) -> str:
         if self._process.stderr is None or self._process.stderr.closed:
             return ""
-        os.set_blocking(self._process.stderr.fileno(), False)  # a grandchild might hold the other end
-        lines = (self._process.stderr.read() or b"").decode("utf-8", "replace").split("\n")
-        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+        os.set_blocking(self._process.stderr.fileno(), False)  # do not wait, whoever else holds the other end
+        return (self._process.stderr.read() or b"").decode("utf-8", "replace")
+
+
+def printable(text: str, longest: int = 400) -> str:
+    """One line that is safe to show: parts of it may come from the model file, and could steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:longest]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ whole context, the file's own chat template or none.
 import codecs
 import ctypes
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
@@ -38,23 +37,24 @@ Pointer = int
 
 
 class Log:
-    """Keeps llama.cpp's last error lines, which say why a model did not load, and keeps all others from the terminal."""
+    """Keeps llama.cpp's error lines of the step under way, which say why it failed, and all others from the terminal."""
 
     def __init__(self) -> None:
-        self.errors: deque[str] = deque(maxlen=8)
+        self._errors: list[str] = []
         self._callback = llama_cpp.llama_log_callback(self._keep)  # a reference: C holds only the address
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _keep(self, level: int, text: bytes, _: ctypes.c_void_p) -> None:
-        if level == LOG_ERROR:
-            self.errors.append(text.decode("utf-8", "replace").strip())
+        if level == LOG_ERROR and len(self._errors) < 8:
+            self._errors.append(text.decode("utf-8", "replace").strip())
+
+    def clear(self) -> None:
+        self._errors.clear()
 
     def reason(self) -> str:
-        """The most telling error line, without the name of the C++ function in front."""
-        told = next((line for line in self.errors if "error loading model: " in line), None)
-        if told is not None:
-            return told.split("error loading model: ", 1)[1]
-        return self.errors[-1].split(": ", 1)[-1] if self.errors else "no reason given"
+        """The first error is the cause, those after it are its callers'. The C++ function's name in front is left out."""
+        first = self._errors[0] if self._errors else "no reason given"
+        return first.split("error loading model: ", 1)[-1].split(": ", 1)[-1]
 
 
 class Engine:
@@ -107,6 +107,7 @@ class Engine:
                 f"The prompt has {len(tokens)} tokens and {self._request.name} takes {self._size - KEPT_FOR_ANSWER}: "
                 "ask something shorter, or set model.context higher where the model allows it."
             )
+        self._log.clear()
         started = time.monotonic()
         reused = self._rewind(min(_common(self._cached, tokens), len(tokens) - 1))
         prompt_done = self._read_prompt(tokens[reused:], cancelled)
@@ -183,7 +184,7 @@ class Engine:
         parameters = llama_cpp.llama_model_default_params()
         layers = self._request.gpu_layers
         parameters.n_gpu_layers = ALL_LAYERS if layers < 0 else layers
-        self._log.errors.clear()
+        self._log.clear()
         model: Pointer | None = llama_cpp.llama_model_load_from_file(self._request.path.encode(), parameters)
         if model is None:
             raise ModelBroken(

@@ -12,7 +12,7 @@ from typing import Literal
 
 from offline_agent import errors
 from offline_agent.errors import ModelBroken, ModelDied, ModelError, UsageError
-from offline_agent.llm.child import Child
+from offline_agent.llm.child import Child, printable
 from offline_agent.llm.gguf import check_gguf
 from offline_agent.llm.hardware import physical_cores
 from offline_agent.llm.messages import (
@@ -196,10 +196,11 @@ class LlamaProcess:
                 f"The model {self._card.name} was not ready after {patience:g} seconds: "
                 "set model.load_timeout_seconds higher, or choose a smaller model."
             ) from None
-        except ModelDied as death:
+        except ModelDied:
             if child.crashed:
+                why = child.last_words or "no reason given"
                 raise ModelBroken(
-                    f"llama.cpp crashed on {self._path}: copy or download it again, or choose another GGUF file. {death}"
+                    f"llama.cpp crashed on {self._path} ({why}): copy or download it again, or choose another GGUF file."
                 ) from None
             raise
         if isinstance(reply, Failed):
@@ -220,9 +221,9 @@ class LlamaProcess:
 def _error(failed: Failed) -> ModelError:
     """The error that the worker raised; only a ModelError can come back to life here, whatever name it sends."""
     kind = getattr(errors, failed.error, ModelError)
-    return (
-        kind(failed.message) if isinstance(kind, type) and issubclass(kind, ModelError) else ModelError(failed.message)
-    )
+    if not (isinstance(kind, type) and issubclass(kind, ModelError)):
+        kind = ModelError
+    return kind(printable(failed.message))
 
 
 def _clean(text: str) -> str:

@@ -4,6 +4,7 @@ import os
 import random
 from pathlib import Path
 
+import gguf
 import pytest
 
 from offline_agent.errors import ModelBroken, ModelError, ModelMissing, ModelTemplateMissing
@@ -101,6 +102,20 @@ def test_flipped_bits_in_the_metadata_load_or_say_why_not(tmp_path: Path, seed: 
         load(written(tmp_path / "flipped.gguf", flipped(*bits)))
     except ModelError as error:
         assert "\n" not in str(error)  # noqa: PT017  loading is as good an outcome
+
+
+def test_a_file_that_crashes_llama_cpp_is_called_broken(tmp_path: Path) -> None:
+    tokens = gguf.GGUFReader(POCKET).fields["tokenizer.ggml.tokens"].contents()
+    path = copy_gguf(tmp_path / "twins.gguf", tokens=[*tokens[:-1], tokens[-2]])
+    with pytest.raises(ModelBroken, match=r"crashed on .*twins.gguf \(GGML_ASSERT\(.*failed\)"):
+        load(path)
+
+
+def test_an_error_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    template = "{{ raise_exception('\x1b[2J\\n\\n' ~ 'gotcha') }}"
+    with pytest.raises(ModelTemplateMissing, match="gotcha") as caught:
+        load(copy_gguf(tmp_path / "escape.gguf", chat_template=template))
+    assert str(caught.value).isprintable()
 
 
 def test_no_chat_template(tmp_path: Path) -> None:
