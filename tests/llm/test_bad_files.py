@@ -124,9 +124,8 @@ def test_no_chat_template(tmp_path: Path) -> None:
 
 
 def test_broken_chat_template(tmp_path: Path) -> None:
-    for template in ("{% for %}", "{{ messages[99].content.x() }}", "{{ 1 // 0 }}"):
-        with pytest.raises(ModelTemplateMissing, match="does not work"):
-            load(copy_gguf(tmp_path / "template.gguf", chat_template=template))
+    with pytest.raises(ModelTemplateMissing, match="does not work"):
+        load(copy_gguf(tmp_path / "template.gguf", chat_template="{{ messages[99].content.x() }}"))
 
 
 def test_pins(tmp_path: Path) -> None:

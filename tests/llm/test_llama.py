@@ -1,0 +1,87 @@
+"""The engine, in this process: reading prompts, its cache, sampling."""
+
+import itertools
+
+import pytest
+
+from offline_agent.errors import ModelBroken, PromptTooLong
+from offline_agent.llm.llama import Engine, Log
+from offline_agent.llm.messages import Load, Usage
+from offline_agent.types import Message, Sampling
+
+from .conftest import ENDLESS, POCKET, QUESTION, SHORT
+
+LONG_PROMPT = (Message(role="user", content="def spam(eggs):\n    return eggs\n" * 100),)
+LOG = Log()
+
+
+def load(context: int = 2048) -> Engine:
+    return Engine(Load(id=1, path=str(POCKET), name="pocket", context=context, threads=1, gpu_layers=0), LOG)
+
+
+def ask(engine: Engine, messages: tuple[Message, ...], sampling: Sampling = SHORT) -> tuple[str, Usage]:
+    pieces: list[str] = []
+    usage = engine.generate(messages, sampling, pieces.append, lambda: False)
+    return "".join(pieces), usage
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return load()
+
+
+def test_a_reused_prefix_changes_no_answer(engine: Engine) -> None:
+    noisy = ENDLESS.model_copy(update={"max_tokens": 40})
+    expected = [ask(load(), m, noisy)[0] for m in (QUESTION, LONG_PROMPT)]
+    ask(engine, QUESTION)
+    answers = [ask(engine, m, noisy) for m in (QUESTION, LONG_PROMPT, QUESTION)]
+    assert [text for text, _ in answers] == [*expected, expected[0]]
+    assert answers[0][1].reused_tokens == answers[0][1].prompt_tokens - 1
+
+
+def test_cancelled_inside_the_prompt_stops_there_and_spoils_nothing(engine: Engine) -> None:
+    expected, whole = ask(load(), LONG_PROMPT)
+    ask(engine, QUESTION)
+    for calls in (1, 2, 40, 200):
+        counter = itertools.count()
+        usage = engine.generate(LONG_PROMPT, SHORT, lambda _: None, lambda limit=calls, c=counter: next(c) >= limit)
+        assert usage.stopped == "user"
+    text, usage = ask(engine, LONG_PROMPT)
+    assert text == expected
+    assert usage.prompt_tokens == whole.prompt_tokens
+
+
+def test_seeds_make_noise_repeatable(engine: Engine) -> None:
+    noisy = ENDLESS.model_copy(update={"max_tokens": 20})
+    other = noisy.model_copy(update={"seed": 8})
+    assert ask(engine, QUESTION, noisy)[0] == ask(engine, QUESTION, noisy)[0] != ask(engine, QUESTION, other)[0]
+
+
+def test_a_repeat_penalty_is_applied_when_asked_for(engine: Engine) -> None:
+    greedy = Sampling(max_tokens=60)
+    repetitive = (Message(role="user", content="a a a a a a a a a a a a"),)
+    punished = ask(engine, repetitive, greedy.model_copy(update={"repeat_penalty": 50.0}))[0]
+    assert punished != ask(engine, repetitive, greedy)[0]
+
+
+def test_pieces_are_whole_characters(engine: Engine) -> None:
+    pieces: list[str] = []
+    engine.generate(QUESTION, ENDLESS.model_copy(update={"max_tokens": 300}), pieces.append, lambda: False)
+    assert all(pieces)
+    assert "".join(pieces).encode().decode() == "".join(pieces)
+
+
+def test_nothing_is_written_when_nothing_is_asked_for(engine: Engine) -> None:
+    text, usage = ask(engine, QUESTION, Sampling(max_tokens=0))
+    assert (text, usage.stopped, usage.answer_tokens) == ("", "length", 0)
+
+
+def test_a_prompt_must_leave_room_for_an_answer() -> None:
+    small = load(context=256)
+    with pytest.raises(PromptTooLong, match="takes 240"):
+        ask(small, LONG_PROMPT)
+
+
+def test_a_file_that_vanishes_is_broken(engine: Engine) -> None:
+    with pytest.raises(ModelBroken, match="No such file"):
+        Engine(Load(id=1, path="/nowhere/x.gguf", name="x", context=512, threads=1, gpu_layers=0), LOG)
