@@ -6,6 +6,8 @@ need no privileges and cannot be undone from inside:
     seccomp    no sockets, no io_uring (which opens sockets without the system call), no new programs, no other process's memory
     Landlock   no file may be opened but the model's own, for reading
 
+and it leaves no core dump behind, which would have the conversation in it.
+
 What this kernel does not have is left out and reported. With a GPU the driver opens devices and libraries at any time,
 so Landlock is left out there, and local (AF_UNIX) sockets are allowed.
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 
 from offline_agent.llm.messages import Confinement
 
-PR_SET_NO_NEW_PRIVS = 38
+PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_VERSION, RULE_PATH_BENEATH, READ_FILE = 1, 1, 1 << 2
 FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -49,6 +51,7 @@ def confine(files: Sequence[Path], gpu: bool) -> Confinement:
         return Confinement()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # RLIMIT_CORE would not do: the kernel ignores it for systemd-coredump
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement()
     # Landlock first: seccomp is the outer wall and needs nothing more.

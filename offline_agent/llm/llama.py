@@ -101,6 +101,8 @@ class Engine:
     ) -> Usage:
         """Answers, giving whole characters to `emit` as they come."""
         tokens = self.tokens(messages)
+        if not tokens:
+            raise ModelError("The prompt is empty: ask something.")
         room = self._size - len(tokens)
         if room < KEPT_FOR_ANSWER:
             raise PromptTooLong(
@@ -190,6 +192,10 @@ class Engine:
             raise ModelBroken(
                 f"llama.cpp cannot load {self._request.path} ({self._log.reason()}): "
                 "copy or download it again, or choose another GGUF file."
+            )
+        if llama_cpp.llama_model_has_encoder(model) or not llama_cpp.llama_model_has_decoder(model):
+            raise ModelBroken(
+                f"{self._request.path} is no chat model but an encoder: choose an instruction-tuned GGUF file."
             )
         return model
 

@@ -74,13 +74,12 @@ class LlamaProcess:
         """Waits until the model is ready, for `load_timeout_seconds` at most. Starts the worker where `start` has not."""
         with self._loading:
             if self._info is None:
-                child = self._start()
                 try:
-                    self._await_loaded(child)
+                    loaded = self._await_loaded(self._start())
                 except ModelError:
                     self._discard()
                     raise
-            assert self._info is not None
+                self._info, self.confinement = loaded.info, loaded.confinement
             return self._info
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -187,7 +186,7 @@ class LlamaProcess:
             wanted = 1 if self._path.stat().st_size < TINY_FILE else physical_cores()
         return max(1, wanted)
 
-    def _await_loaded(self, child: Child) -> None:
+    def _await_loaded(self, child: Child) -> Loaded:
         patience = self._settings.load_timeout_seconds
         try:
             reply = child.receive(patience)
@@ -205,8 +204,9 @@ class LlamaProcess:
             raise
         if isinstance(reply, Failed):
             raise _error(reply)
-        if isinstance(reply, Loaded):
-            self._info, self.confinement = reply.info, reply.confinement
+        if not isinstance(reply, Loaded):
+            raise ModelDied("The model's process sent what nobody can read and was ended: choose another model.")
+        return reply
 
     def _discard(self) -> None:
         child, self._child, self._info, self._active = self._child, None, None, None

@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from offline_agent.errors import ModelTemplateMissing
 from offline_agent.types import Message
 
+TRIAL = "Where is it?"
 _TEMPLATE_ERRORS = (
     TemplateError,
     ArithmeticError,
@@ -41,7 +42,8 @@ class ChatTemplate:
             self._template = environment.from_string(source)
         except _TEMPLATE_ERRORS as error:
             raise self._unusable(error) from None
-        self.render([Message(role="user", content="?")])
+        if TRIAL not in self.render([Message(role="user", content=TRIAL)]):
+            raise self._unusable("it leaves the question out")
 
     def render(self, messages: Sequence[Message]) -> str:
         """The conversation with the opening of the next answer. A template that will have no system message gets its
@@ -62,7 +64,7 @@ class ChatTemplate:
         values: dict[str, Any] = {"messages": [m.model_dump() for m in messages], "add_generation_prompt": True}
         return self._template.render(values | self._given)
 
-    def _unusable(self, error: Exception) -> ModelTemplateMissing:
+    def _unusable(self, error: Exception | str) -> ModelTemplateMissing:
         reason = " ".join(str(error).split())[:200]
         return ModelTemplateMissing(
             f"The chat template of {self._model} does not work ({reason}): choose another GGUF file of this model."

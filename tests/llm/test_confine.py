@@ -58,6 +58,13 @@ def test_refused_by_seccomp(attempt: str) -> None:
     assert outcome(attempt) == ["refused 1"]
 
 
+def test_no_core_dump() -> None:
+    get_dumpable = 3
+    assert outcome(f"if ctypes.CDLL(None).prctl({get_dumpable}) == 0: raise OSError(0, 'not dumpable')") == [
+        "refused 0"
+    ]
+
+
 def test_refused_in_a_thread_that_was_there_before() -> None:
     assert outcome("socket.socket(socket.AF_INET)", from_thread=True) == ["refused 1"]
 

@@ -49,6 +49,8 @@ def test_fold_system_without_a_user_message() -> None:
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{{ messages.append(1) }}",
         "{% include '/etc/passwd' %}",
+        "",
+        "Hello.",
     ],
 )
 def test_broken_and_hostile_templates_are_refused_at_once(source: str) -> None:
@@ -57,6 +59,8 @@ def test_broken_and_hostile_templates_are_refused_at_once(source: str) -> None:
 
 
 def test_what_templates_of_real_models_use() -> None:
-    loop = "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m | tojson }}{% break %}{% endfor %}"
+    loop = (
+        "{% for m in messages %}{% if not loop.last %}{% continue %}{% endif %}{{ m | tojson }}{% break %}{% endfor %}"
+    )
     source = "{{ strftime_now('%Y') | length }}" + loop
     assert render(source, SYSTEM, USER).startswith("4")
