@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connec
 from offline_agent.types import IndexStatus, SearchResult
 
 T = TypeVar("T")
+_GOODBYE_SECONDS = 0.2
 
 
 class IndexProcess:
@@ -33,15 +35,13 @@ class IndexProcess:
         return self._ask(lambda remote: remote.wait_current(seconds))
 
     def close(self) -> None:
+        """Lets go of the worker. One that we started ends by itself, after its batch: nobody should wait for that."""
         if self._remote is not None:
             self._remote.close()
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()  # its end of input is its end
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_GOODBYE_SECONDS)
 
     def _ask(self, question: Callable[[RemoteIndex], T]) -> T:
         try:

@@ -26,7 +26,7 @@ class Unread(Value):
 
 
 def read(root: Path, path: str, limit: int) -> Document | Unread | None:
-    """Reads one file of at most `limit` bytes; None when it is gone."""
+    """Reads one file of at most `limit` bytes; None when it is gone, or a directory took its place."""
     try:
         # O_NONBLOCK: a fifo that took the file's place must not block. O_NOFOLLOW: nor may a link lead outside.
         descriptor = os.open(root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -34,18 +34,27 @@ def read(root: Path, path: str, limit: int) -> Document | Unread | None:
         return None
     except OSError as error:
         return _unread(path, _state(root, path), f"it cannot be read ({error.strerror})")
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        state = FileState(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, sha256="")
-        if not stat.S_ISREG(status.st_mode):
-            return _unread(path, state, "not a regular file")
-        if status.st_size > limit:
-            return _unread(path, state, f"larger than {limit:,} bytes")
-        try:
+    try:
+        return _read_open(descriptor, path, limit)
+    finally:
+        os.close(descriptor)
+
+
+def _read_open(descriptor: int, path: str, limit: int) -> Document | Unread | None:
+    status = os.fstat(descriptor)
+    state = FileState(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, sha256="")
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return _unread(path, state, "not a regular file")
+    if status.st_size > limit:
+        return _unread(path, state, f"larger than {limit:,} bytes")
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
-        except OSError as error:
-            return _unread(path, state, f"it cannot be read ({error.strerror})")
-    if len(data) > limit:
+    except OSError as error:
+        return _unread(path, state, f"it cannot be read ({error.strerror})")
+    if len(data) > limit:  # it grew since
         return _unread(path, state, f"larger than {limit:,} bytes")
     text = decode(data)
     if text is None:

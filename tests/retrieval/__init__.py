@@ -1,0 +1,1 @@
+"""Tests of the circle's first half: file change to hits."""

@@ -1,0 +1,103 @@
+"""Chunks: golden cases as files, and what holds for every text."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offline_agent.retrieval.chunk import Chunker
+from offline_agent.retrieval.syntax import Languages
+from offline_agent.retrieval.tokens import WordCounter
+from offline_agent.types import Chunk
+
+from .conftest import DECLARATIONS
+
+CASES = sorted((Path(__file__).parent / "cases" / "chunk").glob("*.case"))
+LANGUAGES = Languages(DECLARATIONS)
+SMALL = 64
+"""Tokens: golden cases show splits without being long."""
+
+
+def chunk(path: str, text: str, max_tokens: int = SMALL) -> list[Chunk]:
+    return Chunker(WordCounter(max_tokens), LANGUAGES).chunk(path, text)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_golden(case: Path) -> None:
+    header, _, rest = case.read_bytes().decode().partition("\n")
+    text, _, expected = rest.partition("# --- chunks ---\n")
+    chunks = chunk(header.removeprefix("# path: ").strip(), text)
+    shown = [f"{one.start_line}-{one.end_line} {one.kind} {one.symbol}".rstrip() for one in chunks]
+    assert shown == expected.splitlines()
+
+
+LINES = st.sampled_from(
+    [
+        "",
+        "   ",
+        "\r",
+        "def f(a, b):",
+        "async def g():",
+        "    def method(self):",
+        "    @property",
+        "@decorator",
+        "class A(B):",
+        "    class Inner:",
+        "        return 1",
+        "    x = {",
+        "}",
+        '    """',
+        "'''",
+        "if x:",
+        "# Heading",
+        "```",
+        "a\x0cb",
+        "\x0c",
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+        "ünïcödé = 'ß'",
+        "\t)(",
+        "word " * 200,
+        "x" * 900,
+    ]
+)
+TEXTS = st.one_of(st.lists(LINES, max_size=60).map("\n".join), st.text(max_size=300))
+PATHS = st.sampled_from(["a.py", "dir/b.pyi", "README.md", "noending", "c.txt"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(PATHS, TEXTS)
+def test_chunks_cover_each_line_once_in_order_within_the_budget(path: str, text: str) -> None:
+    lines = text.split("\n")
+    counter = WordCounter(SMALL)
+    covered: list[int] = []
+    for one in chunk(path, text):
+        covered += [row for row in range(one.start_line, one.end_line + 1) if lines[row - 1].strip()]
+        assert sum(counter.count(one.embedded_text.split("\n"))) + 2 <= SMALL
+        span = "\n".join(lines[one.start_line - 1 : one.end_line])
+        assert one.text == span or (one.start_line == one.end_line and one.text in span)
+    wanted = [row for row, line in enumerate(lines, 1) if line.strip()]
+    assert list(dict.fromkeys(covered)) == wanted
+    too_long = {row for row in wanted if counter.count([lines[row - 1]])[0] > SMALL - 10}
+    assert [row for row in covered if row not in too_long] == [row for row in wanted if row not in too_long]
+
+
+def test_a_line_that_is_too_long_is_cut_without_loss() -> None:
+    line = " ".join(f"word{number}" for number in range(500))
+    pieces = chunk("data.txt", f"first\n{line}\nlast")
+    assert "".join(piece.text for piece in pieces if piece.start_line == 2) == line
+    assert {piece.end_line for piece in pieces if piece.start_line == 2} == {2}
+
+
+def test_the_parts_of_a_long_definition_keep_its_symbol() -> None:
+    body = "\n".join(f"    value_{number} = call(number, {number})" for number in range(60))
+    parts = chunk("a.py", f"class A:\n  def long(self):\n{body}\n")[1:]
+    assert len(parts) > 3
+    assert {part.symbol for part in parts} == {"A.long"}
+
+
+def test_definitions_nested_absurdly_deep_still_chunk() -> None:
+    text = "\n".join(f"{' ' * depth}class C{depth}:" for depth in range(400)) + "\n" + " " * 400 + "x = 1\n"
+    chunks = chunk("deep.py", text)
+    assert chunks[-1].end_line == 401
+    assert max(one.symbol.count(".") for one in chunks) < 30

@@ -1,0 +1,154 @@
+"""Questions and the order of their answers."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
+from offline_agent.retrieval.indexer import embed_pending
+from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.rank import Ranking, fuse
+from offline_agent.retrieval.search import Dense, search
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.terms import identifiers, query_terms, split_identifier, terms
+
+from .conftest import Repo
+
+SESSIONS = '''"""Sessions."""
+
+
+class Session:
+    """Keeps cookies between requests."""
+
+    def close(self):
+        """Closes all adapters."""
+
+    def send(self, request):
+        return get_auth_from_url(request.url)
+
+
+class Adapter:
+    def close(self):
+        pass
+
+
+def get_auth_from_url(url):
+    """User and password of a URL."""
+'''
+TESTS = """
+def close():
+    session = Session()
+    session.close()  # Session.close Session.close
+
+
+def test_get_auth_from_url():
+    get_auth_from_url("get_auth_from_url")
+"""
+
+
+@pytest.fixture
+def store(repo: Repo, place: Place) -> Iterator[Store]:
+    repo.write("src/sessions.py", SESSIONS)
+    repo.write("src/cookies.py", "def merge_cookies(jar, cookies):\n    return jar | cookies\n")
+    repo.write("tests/test_sessions.py", TESTS)
+    repo.write("README.md", "# Session\n\nCall `get_auth_from_url`, then Session.close, then merge cookies.\n")
+    store = place.store()
+    place.indexer(store).refresh()
+    yield store
+    store.close()
+
+
+def first(store: Store, query: str) -> tuple[str, str]:
+    hit = search(store, query, 5).hits[0]
+    return hit.chunk.path, hit.chunk.symbol
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "symbol"),
+    [
+        ("Where is Session.close defined?", "src/sessions.py", "Session.close"),
+        ("where is session.close()", "src/sessions.py", "Session.close"),
+        ("what does get_auth_from_url do", "src/sessions.py", "get_auth_from_url"),
+        ("What does `send` do?", "src/sessions.py", "Session.send"),
+        ("Where is Session defined?", "src/sessions.py", "Session"),
+        ("Where is the Adapter class?", "src/sessions.py", "Adapter"),
+        ("src.sessions.Session.send", "src/sessions.py", "Session.send"),
+        ("Which file handles cookies?", "src/cookies.py", "merge_cookies"),
+        ("Which test covers get_auth_from_url?", "src/sessions.py", "get_auth_from_url"),
+        ("merging a cookie", "src/cookies.py", "merge_cookies"),
+    ],
+)
+def test_the_best_hit(store: Store, query: str, path: str, symbol: str) -> None:
+    assert first(store, query) == (path, symbol)
+
+
+def test_a_question_of_question_words_only_still_searches(store: Store) -> None:
+    assert search(store, "what does this class return?", 5).hits
+
+
+@pytest.mark.parametrize(
+    "query", ["", "   ", "\0", '"', "* OR NEAR(", "symbol:x AND", "?!", "'; DROP TABLE chunks", "a" * 100_000]
+)
+def test_no_query_breaks_the_search(store: Store, query: str) -> None:
+    search(store, query, 5)
+    assert store.counts("").chunks > 0
+
+
+def test_hits_say_who_found_them(store: Store) -> None:
+    result = search(store, "Session.close", 5)
+    assert result.lexical
+    assert not result.dense
+    assert set(result.hits[0].found_by) == {"symbol", "lexical"}
+    assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
+
+
+def test_a_limit_is_kept(store: Store) -> None:
+    assert len(search(store, "session", 2).hits) == 2
+    assert search(store, "session", 0).hits == ()
+
+
+def test_vectors_join_where_there_are_some(store: Store) -> None:
+    embedder, index = HashingEmbedder(), MemoryIndex()
+    assert embed_pending(store, embedder, index, 8, lambda: False)
+    result = search(store, "cookies between requests", 5, Dense(embedder, index))
+    assert result.dense
+    assert "dense" in result.hits[0].found_by
+
+
+def test_a_stale_vector_finds_nothing(store: Store) -> None:
+    embedder, index = HashingEmbedder(), MemoryIndex()
+    index.add(["0" * 32], embedder.encode(["cookies"]))
+    assert all("dense" not in hit.found_by for hit in search(store, "cookies", 5, Dense(embedder, index)).hits)
+
+
+def test_compounds_are_split_and_kept_whole() -> None:
+    assert split_identifier("HTTPAdapter_v2getURL") == ["http", "adapter", "v", "2", "get", "url"]
+    assert terms("getAuth x sha256 größeWert") == [
+        "getauth",
+        "get",
+        "auth",
+        "x",
+        "sha256",
+        "sha",
+        "256",
+        "größewert",
+        "größe",
+        "wert",
+    ]
+
+
+def test_question_words_are_dropped() -> None:
+    assert query_terms("What does the Session do with cookies?") == ["session", "cookies"]
+
+
+def test_what_looks_like_code() -> None:
+    query = "does Session.close() or `plain` use super_len, iterLines or HTTPAdapter in the file e.g. here. Why?"
+    assert identifiers(query) == ["Session.close", "plain", "super_len", "iterLines", "HTTPAdapter", "e.g"]
+
+
+def test_fusion_is_stable_and_ignores_what_is_gone() -> None:
+    paths = {1: "a.py", 2: "b.py", 3: "tests/test_a.py"}
+    rankings = [Ranking("x", (3, 1, 9)), Ranking("y", (2, 1))]
+    assert [one.id for one in fuse(rankings, paths, "question")] == [1, 2, 3]
+    assert fuse(rankings, paths, "question")[0].found_by == ("x", "y")
+    assert [one.id for one in fuse(rankings[:1], paths, "which test?")] == [3, 1]

@@ -1,0 +1,223 @@
+"""The store, and the indexer that brings it in step with files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from offline_agent.errors import IndexUnavailable
+from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
+from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
+from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.store import Store
+from offline_agent.types import FileState
+
+from .conftest import Repo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NAME = HashingEmbedder.fingerprint
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    store = place.store()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def indexer(place: Place, store: Store) -> Indexer:
+    return place.indexer(store)
+
+
+def embed(store: Store, index: MemoryIndex) -> bool:
+    return embed_pending(store, HashingEmbedder(), index, 8, lambda: False)
+
+
+class CountingEmbedder(HashingEmbedder):
+    """Remembers what it was asked to embed."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        self.seen += texts
+        return super().encode(texts)
+
+
+def test_scan_finds_what_changed_while_nobody_watched(repo: Repo, store: Store, indexer: Indexer) -> None:
+    for name in ("same.py", "changed.py", "gone.py"):
+        repo.write(name, f"def {name[:-3]}(): pass\n")
+    indexer.refresh()
+    assert indexer.scan() == []
+    repo.write("changed.py", "def changed_much(): pass\n")
+    repo.write("new.py", "def new(): pass\n")
+    (repo.root / "gone.py").unlink()
+    assert {(change.path, change.kind.value) for change in indexer.scan()} == {
+        ("changed.py", "written"),
+        ("new.py", "written"),
+        ("gone.py", "deleted"),
+    }
+    indexer.refresh()
+    assert set(store.known()) == {"same.py", "changed.py", "new.py"}
+    assert not store.chunks_named("gone")
+    assert store.chunks_named("changed_much")
+
+
+def test_a_touched_file_is_read_but_not_chunked_again(repo: Repo, store: Store, indexer: Indexer) -> None:
+    file = repo.write("a.py", "def a(): pass\n")
+    indexer.refresh()
+    [before] = store.chunks_named("a")
+    os.utime(file, ns=(1, 1))
+    assert [change.path for change in indexer.scan()] == ["a.py"]
+    indexer.refresh()
+    assert store.chunks_named("a") == [before]
+    assert store.known()["a.py"].mtime_ns == 1
+    assert indexer.scan() == []
+
+
+def test_a_change_that_size_and_time_hide_is_seen_when_an_event_tells(
+    repo: Repo, store: Store, indexer: Indexer
+) -> None:
+    file = repo.write("a.py", "def one(): pass\n")
+    os.utime(file, ns=(5, 5))
+    changes = indexer.scan()
+    indexer.apply(changes)
+    repo.write("a.py", "def two(): pass\n")
+    os.utime(file, ns=(5, 5))
+    indexer.apply(changes)
+    assert store.chunks_named("two")
+    assert not store.chunks_named("one")
+
+
+def test_skipped_files_are_remembered_and_not_read_again(repo: Repo, store: Store, indexer: Indexer) -> None:
+    repo.write("image.png", b"\x89PNG\0")
+    repo.write("huge.py", b"x" * 1_000_001)
+    repo.write("nested/.git/HEAD")
+    repo.write("fine.py", "x = 1\n")
+    indexer.refresh()
+    assert {one.path: one.reason for one in store.skipped(10)} == {
+        "image.png": "binary",
+        "huge.py": "larger than 1,000,000 bytes",
+        "nested": "another git repository",
+    }
+    assert indexer.scan() == []
+    assert indexer.files_total == 3
+    repo.write("image.png", "text after all\n")
+    indexer.refresh()
+    assert "image.png" not in {one.path for one in store.skipped(10)}
+
+
+def test_a_file_that_vanishes_between_scan_and_read_is_no_error(repo: Repo, store: Store, indexer: Indexer) -> None:
+    repo.write("a.py", "def a(): pass\n")
+    changes = indexer.scan()
+    (repo.root / "a.py").unlink()
+    indexer.apply(changes)
+    assert store.known() == {}
+
+
+def test_an_empty_repository_is_an_empty_index(indexer: Indexer, store: Store) -> None:
+    indexer.refresh()
+    assert store.counts(NAME) == (0, 0, 0)
+    assert embed(store, MemoryIndex())
+
+
+def test_progress_tells_files_in_steps(repo: Repo, indexer: Indexer) -> None:
+    for number in range(70):
+        repo.write(f"f{number}.py", "x = 1\n")
+    seen: list[tuple[int, int]] = []
+    indexer.refresh(lambda done, total: seen.append((done, total)))
+    assert seen == [(32, 70), (64, 70), (70, 70)]
+
+
+def test_nothing_is_embedded_twice_across_branch_switches(repo: Repo, store: Store, indexer: Indexer) -> None:
+    embedder, index = CountingEmbedder(), MemoryIndex()
+
+    def follow() -> None:
+        indexer.refresh()
+        assert embed_pending(store, embedder, index, 8, lambda: False)
+
+    repo.write("a.py", "def main(): pass\n")
+    follow()
+    repo.write("a.py", "def branch(): return 2\n")
+    follow()
+    repo.write("a.py", "def main(): pass\n")
+    follow()
+    assert len(embedder.seen) == len(set(embedder.seen)) == 2
+
+
+def test_what_changed_last_is_embedded_first_and_a_stop_loses_nothing(
+    repo: Repo, store: Store, indexer: Indexer
+) -> None:
+    for number in range(300):
+        os.utime(repo.write(f"old{number}.py", f"def old_{number}(): pass\n"), ns=(number, number))
+    repo.write("fresh.py", "def fresh(): pass\n")
+    indexer.refresh()
+    first_texts = [text for _, text in store.pending(NAME, 3)]
+    assert first_texts[0].startswith("fresh.py")
+    assert first_texts[1].startswith("old299.py")
+    embedder, index = CountingEmbedder(), MemoryIndex()
+    assert not embed_pending(store, embedder, index, 8, lambda: len(embedder.seen) > 100)
+    assert store.counts(NAME).vectors == len(embedder.seen) == len(index.keys())
+    assert embed_pending(store, embedder, index, 8, lambda: False)
+    assert len(embedder.seen) == len(set(embedder.seen)) == 301
+
+
+def test_an_index_is_made_to_hold_what_chunks_use(repo: Repo, store: Store, indexer: Indexer) -> None:
+    repo.write("a.py", "def a(): pass\n")
+    repo.write("b.py", "def b(): pass\n")
+    indexer.refresh()
+    embed(store, MemoryIndex())
+    index = MemoryIndex()
+    index.add(["stale"], np.ones((1, 256), dtype=np.float32))
+    reconcile(store, NAME, index)
+    assert index.keys() == store.vector_keys(NAME)
+    (repo.root / "b.py").unlink()
+    indexer.refresh()
+    reconcile(store, NAME, index)
+    assert len(index.keys()) == 1
+
+
+def test_vectors_survive_as_float16(repo: Repo, store: Store, indexer: Indexer) -> None:
+    repo.write("a.py", "def a_long_name(): return another_name\n")
+    indexer.refresh()
+    embed(store, MemoryIndex())
+    [(keys, vectors)] = list(store.vectors(NAME, sorted(store.vector_keys(NAME))))
+    [exact] = HashingEmbedder().encode([store.chunks_named("a_long_name")[0].chunk.embedded_text])
+    assert vectors[keys.index(store.chunks_named("a_long_name")[0].chunk.key)] @ exact == pytest.approx(1, abs=1e-3)
+
+
+def test_unused_vectors_are_purged_when_there_are_many(store: Store) -> None:
+    count = 1500
+    vectors = np.ones((count, 4), dtype=np.float32)
+    store.add_vectors("x", [f"{number:032x}" for number in range(count)], vectors)
+    store.purge_vectors()
+    assert list(store.vectors("x", [f"{number:032x}" for number in range(count)])) == []
+
+
+def test_one_file_cannot_be_stored_halfway(repo: Repo, store: Store, indexer: Indexer) -> None:
+    repo.write("a.py", "def a(): pass\n")
+    indexer.refresh()
+    broken = store.chunks_named("a")[0].chunk.model_copy(update={"text": None})
+    with pytest.raises(TypeError):
+        store.replace_file(FileState(path="a.py", size=1, mtime_ns=1, sha256="x"), [broken])
+    assert store.chunks_named("a")
+
+
+def test_an_index_of_a_newer_version_is_refused(place: Place, store: Store) -> None:
+    database = place.open_database()
+    list(database.execute("UPDATE meta SET value = 99"))
+    database.close()
+    with pytest.raises(IndexUnavailable, match="newer version"):
+        place.store()
+
+
+def test_a_second_connection_opens_while_another_writes(place: Place, store: Store, tmp_path: Path) -> None:
+    with store.transaction():
+        store.replace_file(FileState(path="a", size=1, mtime_ns=1, sha256=""), [])
+        place.store().close()
