@@ -1,6 +1,7 @@
 """One worker process: how it is started, spoken to and buried."""
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -14,10 +15,11 @@ from pydantic import ValidationError
 
 import offline_agent
 from offline_agent.errors import ModelDied
-from offline_agent.llm.messages import Reply, Request, open_link, receive_reply, send
+from offline_agent.llm.messages import Loaded, Reply, Request, open_link, receive_reply, send
 
 PATIENCE = 2.0
 """Seconds for a worker to end by itself once its link is closed."""
+GARBLED = "The model's process sent what nobody can read and was ended: choose another model."
 CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV}
 ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 ENVIRONMENT_PREFIXES = ("CUDA_", "GGML_", "HIP_", "HSA_", "NVIDIA_", "ROCR_", "VK_")
@@ -50,7 +52,13 @@ class Child:
                 ) from None
         self._link = open_link(ours.detach())
         self._sending = threading.Lock()
+        self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
+        self.loaded: Loaded | None = None
+        """What it said when it was ready; kept, so that Ctrl-C cannot lose it."""
+        self._garbled = False
         self._words: str | None = None
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -81,32 +89,37 @@ class Child:
             raise
 
     def receive(self, timeout: float | None = None) -> Reply:
-        """The next reply. Raises TimeoutError too. Ctrl-C while it waits loses nothing."""
+        """The next reply. Raises TimeoutError too. Ctrl-C loses one reply at most, and never the place in the stream."""
         try:
-            if not self._link.poll(timeout):
-                raise TimeoutError
-        except OSError as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise ModelDied(self._obituary()) from None
+            reply = self._replies.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        if reply is None:
+            self._replies.put(None)  # for whoever asks again
+            raise ModelDied(GARBLED if self._garbled else self._obituary())
+        return reply
+
+    def _listen(self) -> None:
+        """Reads in a thread of its own, where Ctrl-C is never raised: in the middle of a frame it would spoil the link."""
         try:
-            return receive_reply(self._link)
-        except (EOFError, OSError):
-            raise ModelDied(self._obituary()) from None
+            while True:
+                reply = receive_reply(self._link)
+                if isinstance(reply, Loaded):
+                    self.loaded = reply
+                self._replies.put(reply)
+        except (EOFError, OSError):  # it ended
+            pass
         except ValidationError:  # a file has taken the worker over, or it is of another version
+            self._garbled = True
             self._process.kill()
-            raise ModelDied(
-                "The model's process sent what nobody can read and was ended: choose another model."
-            ) from None
-        except KeyboardInterrupt:
-            self._process.kill()
-            raise
+        self._replies.put(None)
 
     def close(self) -> None:
         """Ends the process, politely first. May be called twice, and while another thread waits in `receive`."""
         with suppress(OSError), socket.socket(fileno=os.dup(self._link.fileno())) as link:
-            link.shutdown(socket.SHUT_RDWR)  # wakes both sides; closing the descriptor would not
+            link.shutdown(socket.SHUT_RDWR)  # ends both readers; closing the descriptor would not
         self._reap()
+        self._listener.join(PATIENCE)
         self._link.close()
         if self._process.stderr:
             self._process.stderr.close()

@@ -12,7 +12,7 @@ from typing import Literal
 
 from offline_agent import errors
 from offline_agent.errors import ModelBroken, ModelDied, ModelError, UsageError
-from offline_agent.llm.child import Child, printable
+from offline_agent.llm.child import GARBLED, Child, printable
 from offline_agent.llm.gguf import check_gguf
 from offline_agent.llm.hardware import physical_cores
 from offline_agent.llm.messages import (
@@ -189,7 +189,7 @@ class LlamaProcess:
     def _await_loaded(self, child: Child) -> Loaded:
         patience = self._settings.load_timeout_seconds
         try:
-            reply = child.receive(patience)
+            reply = child.loaded or child.receive(patience)
         except TimeoutError:
             raise ModelDied(
                 f"The model {self._card.name} was not ready after {patience:g} seconds: "
@@ -205,7 +205,7 @@ class LlamaProcess:
         if isinstance(reply, Failed):
             raise _error(reply)
         if not isinstance(reply, Loaded):
-            raise ModelDied("The model's process sent what nobody can read and was ended: choose another model.")
+            raise ModelDied(GARBLED)
         return reply
 
     def _discard(self) -> None:
