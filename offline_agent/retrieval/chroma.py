@@ -103,8 +103,12 @@ class ChromaIndex:
             self._collection.query(query_embeddings=np.asarray(some, dtype=np.float32), n_results=1, include=[])
 
     def _wipe(self) -> None:
+        from chromadb.api.client import Client
+
+        # Chroma keeps a client that failed to start and would hand it out again for the same directory.
+        Client.clear_system_cache()
+        self._client = None
         try:
-            self.close()
             shutil.rmtree(self._directory)
         except OSError as error:
             raise StorageError(f"The vector index {self._directory} cannot be removed ({error.strerror}).") from None

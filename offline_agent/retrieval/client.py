@@ -29,6 +29,7 @@ from offline_agent.types import IndexStatus, SearchResult, Value
 _PATIENCE = (
     30.0  # seconds for any answer; a search takes milliseconds, and a query may have to wait for one embedding pass
 )
+_SECOND_LOOK = 2.0
 _GONE = "The index worker ended. Run the command again: it goes on where it stopped."
 
 
@@ -97,10 +98,15 @@ def start_worker(
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
     )
-    give_up = time.monotonic() + seconds
+    give_up, ended = time.monotonic() + seconds, 0.0
     while (remote := try_connect(directory)) is None:
-        if process.poll() is not None or time.monotonic() > give_up:
+        if process.poll() is not None:
+            # Another worker may have been quicker to the lock, and is about to listen.
+            ended = ended or time.monotonic()
+            give_up = min(give_up, ended + _SECOND_LOOK)
+        if time.monotonic() > give_up:
             process.kill()
+            process.wait()
             raise IndexUnavailable("The index worker did not start. `offline-agent doctor` says why.")
         time.sleep(0.01)
     return process, remote

@@ -24,6 +24,8 @@ _QUESTION_WORDS = frozenset(
     )
 )
 
+_ABBREVIATIONS = ("e.g", "i.e")
+
 
 def terms(text: str) -> list[str]:
     """Lower-case terms: every word whole, then the parts of a compound (`getAuth`, `get_auth`, `auth2`), in order."""
@@ -54,6 +56,8 @@ def identifiers(query: str) -> list[str]:
     found = []
     for match in _TOKEN.finditer(query):
         token = (match["quoted"] or match["plain"]).removesuffix("()").strip(".")
+        if token.lower() in _ABBREVIATIONS:
+            continue
         if match["quoted"] or match["call"] or "_" in token or "." in token or _MIXED.search(token):
             found.append(token)
     return list(dict.fromkeys(found))

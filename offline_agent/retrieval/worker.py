@@ -20,6 +20,7 @@ from pathlib import Path
 
 from offline_agent.errors import AgentError
 from offline_agent.protocols import VectorIndex
+from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.local import SKIPPED_SHOWN
@@ -47,6 +48,7 @@ from offline_agent.types import IndexPhase, IndexStatus
 
 _NICENESS = 10
 _RETRY_SECONDS = 10.0  # after an error that may pass, such as a full disk
+_PREDECESSOR_SECONDS = 10.0
 _FAREWELL_SECONDS = 5.0  # for the embedding thread to finish its batch
 
 
@@ -73,7 +75,7 @@ class Worker:
 
     def run(self, lifeline: int | None = None) -> None:
         """Raises IndexUnavailable when another process owns the index. `lifeline` is a descriptor, standard input as a rule."""
-        with owned(self._place.directory), self._listen() as listener:
+        with owned(self._place.directory, self._patience()), self._listen() as listener:
             embedding = threading.Thread(target=self._embed, name="embedding", daemon=True)
             threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
             if lifeline is not None:
@@ -84,6 +86,14 @@ class Worker:
             finally:
                 self.stop()
                 embedding.join(_FAREWELL_SECONDS)
+
+    def _patience(self) -> float:
+        """An owner that serves will go on; one that does not is about to end, or refreshes the index for a single command."""
+        remote = try_connect(self._place.directory)
+        if remote is None:
+            return _PREDECESSOR_SECONDS
+        remote.close()
+        return 0.0
 
     def stop(self) -> None:
         self._stopping.set()
@@ -213,7 +223,7 @@ class Worker:
                 send(connection, Failed(message=str(error)))
                 return
             with contextlib.closing(store):
-                while True:
+                while not self._stopping.is_set():
                     try:
                         request = receive_request(connection)
                     except ValueError:

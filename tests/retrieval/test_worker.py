@@ -1,0 +1,275 @@
+"""The worker from a client's side: freshness, sharing, and what happens when something dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offline_agent.errors import EmbedderHashMismatch, IndexUnavailable
+from offline_agent.protocols import Embedder
+from offline_agent.retrieval.chroma import ChromaIndex
+from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
+from offline_agent.retrieval.hashing import HashingEmbedder
+from offline_agent.retrieval.local import LocalIndex
+from offline_agent.retrieval.lock import owned
+from offline_agent.retrieval.messages import Failed, receive_reply, socket_address
+from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.worker import Worker
+from offline_agent.types import IndexPhase
+
+from .conftest import Repo, eventually, place_for, running
+
+TOP = Path(__file__).parents[2]
+
+
+def slow_worker(*arguments: Path) -> list[str]:
+    return ["env", f"PYTHONPATH={TOP}", sys.executable, "-m", "tests.retrieval.slow_worker", *map(str, arguments)]
+
+
+def finds(remote: RemoteIndex, symbol: str) -> bool:
+    return any(hit.chunk.symbol == symbol for hit in remote.search(symbol, 3).hits)
+
+
+def is_current(remote: RemoteIndex) -> bool:
+    return remote.status().phase is IndexPhase.CURRENT
+
+
+def test_what_is_saved_is_found(repo: Repo, place: Place) -> None:
+    repo.write("a.py", "def there_before(): pass\n")
+    with running(place) as remote:
+        assert remote.wait_current(10)
+        assert finds(remote, "there_before")
+        latencies = []
+        for number in range(20):
+            started = time.monotonic()
+            repo.write(f"sub{number % 3}/new{number}.py", f"def saved_{number}(): pass\n")
+            eventually(lambda number=number: finds(remote, f"saved_{number}"))
+            latencies.append(time.monotonic() - started)
+        assert sorted(latencies)[18] < 1.0
+        (repo.root / "a.py").unlink()
+        eventually(lambda: not finds(remote, "there_before"))
+
+
+def test_moves_ignore_files_and_deleted_directories_are_followed(repo: Repo, place: Place) -> None:
+    repo.write("pkg/inner/a.py", "def moving(): pass\n")
+    repo.write("notes.txt", "gone soon\n")
+    with running(place) as remote:
+        remote.wait_current(10)
+        (repo.root / "pkg").rename(repo.root / "renamed")
+        eventually(lambda: [hit.chunk.path for hit in remote.search("moving", 1).hits] == ["renamed/inner/a.py"])
+        repo.write(".gitignore", "*.txt\n")
+        eventually(lambda: "notes.txt" not in {hit.chunk.path for hit in remote.search("gone soon", 5).hits})
+        (repo.root / "renamed" / "inner" / "a.py").unlink()
+        (repo.root / "renamed" / "inner").rmdir()
+        eventually(lambda: not finds(remote, "moving"))
+
+
+def test_a_wait_covers_what_was_saved_just_before(repo: Repo, place: Place) -> None:
+    with running(place) as remote:
+        for number in range(10):
+            repo.write("a.py", f"def version_{number}(): pass\n")
+            assert remote.wait_current(10)
+            assert finds(remote, f"version_{number}")
+
+
+def test_vectors_follow_and_the_status_counts_them(repo: Repo, place: Place) -> None:
+    for number in range(30):
+        repo.write(f"f{number}.py", f"def function_{number}(): pass\n")
+    repo.write("image.png", b"\0")
+    with running(place) as remote:
+        eventually(lambda: is_current(remote))
+        status = remote.status()
+        assert (status.files, status.files_total, status.chunks, status.vectors) == (30, 31, 30, 30)
+        assert [one.path for one in status.skipped] == ["image.png"]
+        assert status.problem == ""
+        result = remote.search("function_7", 3)
+        assert result.dense
+        assert set(result.hits[0].found_by) == {"symbol", "lexical", "dense"}
+
+
+def test_searches_are_answered_while_the_embedder_loads(repo: Repo, tmp_path: Path) -> None:
+    repo.write("a.py", "def early(): pass\n")
+    release = threading.Event()
+
+    def slow() -> Embedder:
+        release.wait(10)
+        return HashingEmbedder()
+
+    with running(place_for(repo.root, tmp_path / "data", slow)) as remote:
+        remote.wait_current(10)
+        eventually(lambda: remote.status().phase is IndexPhase.LOADING)
+        result = remote.search("early", 1)
+        assert result.hits
+        assert not result.dense
+        release.set()
+        eventually(lambda: remote.search("early", 1).dense)
+
+
+def test_a_broken_embedder_leaves_lexical_search_and_says_why(repo: Repo, tmp_path: Path) -> None:
+    repo.write("a.py", "def still_found(): pass\n")
+
+    def broken() -> Embedder:
+        raise EmbedderHashMismatch("The embedder file x is not the pinned one.")
+
+    with running(place_for(repo.root, tmp_path / "data", broken)) as remote:
+        eventually(lambda: remote.status().phase is IndexPhase.LEXICAL_ONLY)
+        assert "not the pinned one" in remote.status().problem
+        assert finds(remote, "still_found")
+        repo.write("b.py", "def and_followed(): pass\n")
+        eventually(lambda: finds(remote, "and_followed"))
+
+
+def test_a_second_owner_is_refused_and_reads_instead(repo: Repo, place: Place) -> None:
+    repo.write("a.py", "def shared(): pass\n")
+    with running(place) as remote:
+        remote.wait_current(10)
+        with pytest.raises(IndexUnavailable, match="Another process"):
+            Worker(place).run()
+        with closing(LocalIndex(place)) as local:
+            assert not local.refresh()
+            assert "Another process" in local.status().problem
+            assert local.search("shared", 1).hits
+
+
+def test_two_clients_share_a_worker_in_a_deep_directory(repo: Repo, tmp_path: Path) -> None:
+    repo.write("a.py", "def shared(): pass\n")
+    deep = place_for(repo.root, tmp_path / ("d" * 100) / ("e" * 100))
+    with running(deep) as remote:
+        other = try_connect(deep.directory)
+        assert other is not None
+        remote.wait_current(10)
+        assert finds(other, "shared")
+        other.close()
+        assert finds(remote, "shared")
+
+
+def test_a_client_that_talks_nonsense_harms_only_itself(repo: Repo, place: Place) -> None:
+    with running(place) as remote:
+        channel = socket.socket(socket.AF_UNIX)
+        with socket_address(place.directory) as address:
+            channel.connect(address)
+        with Connection(channel.detach()) as connection:
+            for nonsense in (
+                b"",
+                b"\x80\x04pickle",
+                b'{"type": "search"}',
+                b'{"type": "search", "query": 3, "limit": "x"}',
+            ):
+                connection.send_bytes(nonsense)
+                assert isinstance(receive_reply(connection), Failed)
+        assert remote.status().problem == ""
+
+
+def test_nobody_listens_where_no_worker_runs(place: Place) -> None:
+    assert try_connect(place.directory) is None
+    (place.directory / "worker.sock").touch()
+    assert try_connect(place.directory) is None
+    with running(place) as remote:
+        assert remote.wait_current(10)
+
+
+def test_a_shutdown_is_answered_and_then_nobody_answers(repo: Repo, place: Place) -> None:
+    with running(place) as remote:
+        remote.shutdown()
+        eventually(lambda: try_connect(place.directory) is None)
+        eventually(lambda: _gone(remote))
+
+
+def _gone(remote: RemoteIndex) -> bool:
+    try:
+        remote.status()
+    except IndexUnavailable:
+        return True
+    return False
+
+
+def test_one_shot_use_needs_no_worker(repo: Repo, place: Place) -> None:
+    repo.write("a.py", "def found(): pass\n")
+    with closing(LocalIndex(place)) as local:
+        assert local.refresh()
+        assert local.search("found", 1).hits[0].chunk.location == "a.py:1-1"
+        assert local.status().phase is IndexPhase.LEXICAL_ONLY
+    with owned(place.directory):
+        pass  # the lock was given back
+
+
+def test_a_killed_worker_goes_on_where_it_stopped(repo: Repo, tmp_path: Path) -> None:
+    for number in range(200):
+        repo.write(f"f{number:03}.py", f"def function_{number}(): pass\n")
+    data, log = tmp_path / "data", tmp_path / "log"
+    place = place_for(repo.root, data)
+    command = slow_worker(repo.root, data, log)
+
+    process, remote = start_worker(command, place.directory)
+    eventually(lambda: remote.status().vectors >= 20, 30)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(IndexUnavailable, match="ended"):
+        remote.status()
+    before = log.read_text().count("\n")
+    assert before < 200
+
+    process, remote = start_worker(command, place.directory)
+    eventually(lambda: is_current(remote), 30)
+    assert remote.status().vectors == 200
+    texts = Counter(log.read_text().splitlines())
+    assert len(texts) == 200
+    assert sum(texts.values()) - 200 <= 8  # the one batch that was under way
+    assert finds(remote, "function_7")
+
+    assert process.stdin is not None
+    process.stdin.close()  # whoever started it is gone
+    assert process.wait(10) == 0
+    index = ChromaIndex(data / "index" / "chroma", HashingEmbedder.fingerprint)
+    assert len(index.keys()) == 200
+    index.close()
+
+
+def test_a_worker_that_cannot_start_is_an_error(place: Place) -> None:
+    with pytest.raises(IndexUnavailable, match="did not start"):
+        start_worker([sys.executable, "-c", "raise SystemExit(3)"], place.directory)
+
+
+def test_starting_two_at_once_gives_both_a_client(repo: Repo, tmp_path: Path) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    place = place_for(repo.root, data)
+    command = slow_worker(repo.root, data, log)
+    results: list[tuple[subprocess.Popen[bytes], RemoteIndex]] = []
+
+    def start() -> None:
+        results.append(start_worker(command, place.directory))
+
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    assert all(remote.wait_current(10) for _, remote in results)
+    for process, remote in results:
+        remote.close()
+        assert process.stdin is not None
+        process.stdin.close()
+    for process, _ in results:
+        process.wait(10)
+
+
+def test_memory_and_chroma_agree(tmp_path: Path) -> None:
+    vectors = HashingEmbedder().encode([f"chunk number {number} about topic{number % 7}" for number in range(200)])
+    keys = [f"{number:032x}" for number in range(200)]
+    index = ChromaIndex(tmp_path / "chroma", "test")
+    index.add(keys, vectors)
+    exact = np.argsort(-(vectors @ vectors[3]))[:5]
+    assert {key for key, _ in index.search(vectors[3], 5)} & {keys[row] for row in exact}
+    assert index.search(vectors[3], 1)[0][1] == pytest.approx(1.0, abs=1e-4)
+    index.close()
