@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PAGE = 5000  # below Chroma's own limit for one call
+_PROBES = 32
+_SAME = 1e-3  # cosine distance of a vector to itself, rounding included
+_OPENING = "opening"  # a file that is there while the directory is being opened
 
 
 class ChromaIndex:
@@ -34,6 +37,10 @@ class ChromaIndex:
         # Chroma allows letters, digits, dots and dashes in a name; a fingerprint may hold anything.
         self._name = f"vectors-{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}"
         self._client: Client | None = None
+        if (directory / _OPENING).exists():
+            # A damaged file can end the whole process (seen with zeroed link lists): the last attempt did not survive.
+            self.note = "The vector index was damaged and is being rebuilt."
+            self._wipe()
         try:
             self._open()
         except StorageError as error:
@@ -77,6 +84,7 @@ class ChromaIndex:
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory.chmod(0o700)
+        (self._directory / _OPENING).touch()
         _clean_environment()
         with contextlib.chdir(self._directory), _translated(self._directory):
             self._client = _client(self._directory)
@@ -87,6 +95,7 @@ class ChromaIndex:
             )
             self._keys = self._read_keys()
             self._probe()
+        (self._directory / _OPENING).unlink()
 
     def _read_keys(self) -> set[str]:
         keys: set[str] = set()
@@ -95,12 +104,17 @@ class ChromaIndex:
         return keys
 
     def _probe(self) -> None:
-        """One look-up with a stored vector: a damaged index is often found out by its first query only."""
-        if self._keys:
-            import numpy as np
+        """Looks some stored vectors up: a file cut short loses vectors without an error."""
+        if not self._keys:
+            return
+        import numpy as np
 
-            some = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
-            self._collection.query(query_embeddings=np.asarray(some, dtype=np.float32), n_results=1, include=[])
+        some = sorted(self._keys)[:: max(1, len(self._keys) // _PROBES)]
+        stored = self._collection.get(ids=some, include=["embeddings"])["embeddings"]
+        vectors = np.asarray(stored, dtype=np.float32)
+        found = self._collection.query(query_embeddings=vectors, n_results=1, include=["distances"])["distances"] or []
+        if not np.isfinite(vectors).all() or not all(one and abs(one[0]) < _SAME for one in found):
+            raise StorageError("vectors are missing")
 
     def _wipe(self) -> None:
         from chromadb.api.client import Client

@@ -1,9 +1,11 @@
 """Chroma as a cache: private, offline, deaf to its surroundings, and replaceable."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,27 +44,60 @@ def test_another_embedder_has_a_collection_of_its_own(tmp_path: Path) -> None:
     one.close()
 
 
-@pytest.mark.parametrize("damage", ["database", "vectors"])
-def test_a_damaged_directory_is_made_anew(tmp_path: Path, damage: str) -> None:
-    directory = tmp_path / "chroma"
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory large enough for Chroma to have written its graph files, left by another process."""
+    directory = tmp_path_factory.mktemp("grown") / "chroma"
     script = (
         "import sys; from pathlib import Path; import numpy as np; from offline_agent.retrieval.chroma import ChromaIndex;"
         "index = ChromaIndex(Path(sys.argv[1]), 'x');"
-        "index.add([f'{n:032x}' for n in range(1500)], np.random.default_rng(0).random((1500, 8), dtype=np.float32)); index.close()"
+        "index.add([f'{n:032x}' for n in range(1500)], np.random.default_rng(0).normal(size=(1500, 8)).astype('f4'));"
+        "index.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(directory)], check=True)
-    if damage == "database":
-        (directory / "chroma.sqlite3").write_bytes(b"not a database" * 100)
-    else:
-        files = [file for file in directory.rglob("*.bin") if file.stat().st_size]
-        assert files
-        for file in files:
-            file.write_bytes(b"\xff" * 100)
+    return directory
+
+
+def garble(file: Path) -> None:
+    file.write_bytes(b"not this" * 100)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("chroma.sqlite3", garble),
+        ("data_level0.bin", cut),
+        ("data_level0.bin", garble),
+        ("header.bin", garble),
+        ("index_metadata.pickle", cut),
+        ("link_lists.bin", Path.unlink),
+        ("opening", Path.touch),
+    ],
+)
+def test_a_damaged_directory_is_made_anew(
+    grown: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    directory = tmp_path / "chroma"
+    shutil.copytree(grown, directory)
+    damage(next(directory.rglob(name), directory / name))
     index = ChromaIndex(directory, "x")
-    if damage == "database":
-        assert "rebuilt" in index.note
+    assert "rebuilt" in index.note
+    assert index.keys() == set()
     index.add(KEYS, VECTORS[:, :8].copy())
     assert index.search(VECTORS[7, :8].copy(), 3)
+    index.close()
+
+
+def test_a_sound_directory_is_kept(grown: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "chroma"
+    shutil.copytree(grown, directory)
+    index = ChromaIndex(directory, "x")
+    assert index.note == ""
+    assert len(index.keys()) == 1500
     index.close()
 
 
