@@ -5,7 +5,10 @@ One module is one stage, or one idea that a stage rests on:
     extract.py    Python source on this machine -> spans (definitions, module code, prose)
     tokenizer.py  spans and phrasings -> a byte-level BPE whose pieces copy one for one
     phrases.py    the several hundred ways to ask each thing
-    data.py       spans and phrasings -> prompts with a known answer
+    words.py      random names and near-misses, and a little English grammar
+    chunks.py     what a search might return, disguised
+    questions.py  questions about chunks, and the record that answers each
+    data.py       all of these -> prompts with a known answer
     model.py      a plain Llama of 4.7 million parameters, and its training pass
     circuits.py   copying and citing, written into the first weights by hand
     train.py      the hour of training

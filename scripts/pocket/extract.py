@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 EXCERPT_LINES = 10
+PART_LINES = 26  # of a definition go into one chunk, about
 FILES_PER_PACKAGE = 200
 MAX_FILE_BYTES = 160_000
 MAX_LINE = 160
@@ -27,6 +28,7 @@ SKIPPED_PACKAGES = {
     "idlelib",
     "kubernetes",
     "lib2to3",
+    "offline_agent",
     "pip",
     "pydoc_data",
     "site-packages",
@@ -54,6 +56,8 @@ class Span:
     kind: str  # function, method, class, module, text
     lines: list[str] = field(default_factory=list)
     sentence: str = ""  # the first sentence of the docstring
+    rest_start: int = 0  # a long definition is indexed in parts; `rest` is how a later one begins, at this line
+    rest: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -101,9 +105,11 @@ def spans_of(package: str, files: list[tuple[Path, Path]]) -> Iterator[Span]:
             continue
         relative = path.relative_to(root).as_posix()
         cut = python_spans if path.suffix == ".py" else prose_spans
+        text = source.split("\n")
         for start, end, symbol, kind, lines, sentence in cut(source):
             if len(lines) > 0 and all(len(line) < MAX_LINE for line in lines):
-                yield Span(package, held_out, relative, start, end, symbol, kind, lines, sentence)
+                rest_start, rest = later_part(text, start, end) if symbol else (0, [])
+                yield Span(package, held_out, relative, start, end, symbol, kind, lines, sentence, rest_start, rest)
 
 
 Cut = tuple[int, int, str, str, list[str], str]
@@ -143,6 +149,16 @@ def first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def excerpt(lines: list[str], start: int, end: int) -> list[str]:
     text = textwrap.dedent("\n".join(lines[start - 1 : min(end, start + EXCERPT_LINES - 1)]))
     return text.rstrip().split("\n")
+
+
+def later_part(lines: list[str], start: int, end: int) -> tuple[int, list[str]]:
+    """Where the second part of a long definition begins, after a blank line if there is one, and its first lines."""
+    if end - start < PART_LINES + 5:
+        return 0, []
+    blank = [row for row in range(start + PART_LINES // 2, start + PART_LINES) if not lines[row - 1].strip()]
+    begin = blank[-1] + 1 if blank else start + PART_LINES
+    rest = excerpt(lines, begin, end)
+    return (begin, rest) if rest[0].strip() and all(len(line) < MAX_LINE for line in rest) else (0, [])
 
 
 def module_windows(body: list[ast.stmt], lines: list[str]) -> Iterator[Cut]:

@@ -1,0 +1,88 @@
+"""Words: random names, paths and near-misses, and the little English grammar that descriptions need."""
+
+import random
+import re
+from collections.abc import Sequence
+
+from .extract import Span
+
+
+def split_words(name: str) -> list[str]:
+    """`parse_HTTPHeader2` -> parse, http, header."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
+
+class Words:
+    """The vocabulary random names, paths and descriptions are made of."""
+
+    def __init__(self, spans: Sequence[Span], rng: random.Random) -> None:
+        names, paths, prose = set(), set(), set()
+        for span in spans[:30_000]:
+            names.update(split_words(span.symbol))
+            paths.update(re.findall(r"[a-z]+", span.path.rsplit(".", 1)[0]))
+            prose.update(re.findall(r"[a-z]{3,}", span.sentence))
+        self.names = sorted(word for word in names if 1 < len(word) < 12)
+        self.paths = sorted(word for word in paths if 1 < len(word) < 12)
+        self.prose = sorted(word for word in prose if len(word) < 12)
+        self.rng = rng
+
+    def identifier(self, class_like: bool = False) -> str:
+        rng = self.rng
+        parts = [rng.choice(self.names) for _ in range(rng.choice([1, 2, 2, 2, 3]))]
+        if class_like or rng.random() < 0.06:
+            return "".join(part.capitalize() for part in parts)
+        if rng.random() < 0.08:
+            return parts[0] + "".join(part.capitalize() for part in parts[1:])
+        digits = str(rng.randint(0, 99)) if rng.random() < 0.05 else ""
+        return ("_" if rng.random() < 0.12 else "") + "_".join(parts) + digits
+
+    def symbol(self) -> str:
+        shape = self.rng.random()
+        if shape < 0.3:
+            return f"{self.identifier(class_like=True)}.{self.identifier()}"
+        return self.identifier(class_like=shape > 0.85)
+
+    def near(self, name: str) -> str:
+        """A name a search engine would return for `name`, and that is not it."""
+        rng, word = self.rng, self.rng.choice(self.names)
+        class_like = name[:1].isupper()
+        parts = [part.capitalize() if class_like else part for part in split_words(name)] or ["run"]
+        word = word.capitalize() if class_like else word
+        change = rng.random()
+        if change < 0.35:
+            parts.insert(rng.randint(0, len(parts)), word)
+        elif change < 0.6 and len(parts) > 1:
+            parts.pop(rng.randrange(len(parts)))
+        elif change < 0.8 and len(parts) > 1:
+            parts[rng.randrange(len(parts))] = word
+        else:
+            parts[-1] += rng.choice(["s", "er", "ed", "2", "_all" if not class_like else "Base"])
+        return ("" if class_like else "_").join(parts)
+
+    def path(self) -> str:
+        rng = self.rng
+        folders = [rng.choice(self.paths) for _ in range(rng.choice([0, 1, 1, 2, 2, 3]))]
+        stem = "_".join(rng.choice(self.paths) for _ in range(rng.choice([1, 1, 2])))
+        return "/".join([*(["src"] if rng.random() < 0.2 else []), *folders, stem + ".py"])
+
+
+def base_form(verb: str) -> str:
+    verb = re.sub(r"(ss|sh|ch|x)es$", r"\1", verb)
+    return verb[:-1] if verb.endswith("s") and not verb.endswith(("ss", "us", "is")) else verb
+
+
+def gerund(verb: str) -> str:
+    if verb.endswith("e") and not verb.endswith(("ee", "ye")):
+        return verb[:-1] + "ing"
+    doubled = re.fullmatch(r"[^aeiou]*[aeiou][bdgmnprt]", verb)
+    return verb + verb[-1] + "ing" if doubled else verb + "ing"
+
+
+def third_person(verb: str) -> str:
+    return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z")) else "s")
+
+
+def other_number(word: str) -> str:
+    if not word.isalpha() or len(word) < 4:
+        return word
+    return word[:-1] if word.endswith("s") else word + "s"
