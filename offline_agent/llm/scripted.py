@@ -1,6 +1,7 @@
 """A model that says what it was told to: for tests of everything behind the ChatModel seam."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from offline_agent.errors import ModelError
 from offline_agent.types import Message, ModelInfo, Sampling
@@ -21,6 +22,7 @@ class ScriptedModel:
         self.samplings: list[Sampling] = []
         self.stopped_early = 0
         self.closed = False
+        self.stop_reason: Literal["end", "length", "user"] | None = None
 
     def load(self) -> ModelInfo:
         return ModelInfo(name="scripted", path="", description="a script", context=self._context)
@@ -41,6 +43,7 @@ class ScriptedModel:
             yield from _words(answer) if isinstance(answer, str) else answer
             finished = True
         finally:
+            self.stop_reason = "end" if finished else "user"
             self.stopped_early += not finished
 
     def close(self) -> None:

@@ -4,19 +4,24 @@ Against: `python -c "import prompt_toolkit, pydantic"`, the least that any such 
 """
 
 import argparse
+import fcntl
 import os
 import pty
+import re
 import resource
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
 from scripts.bench.corpus import make_repository
 
+PROMPT = re.compile(rb"Ctrl-D leaves\..*\x1b\[0m>", re.DOTALL)  # as prompt_toolkit draws it
 HEAVY = ("torch", "chromadb", "llama_cpp", "sentence_transformers")
 
 
@@ -27,8 +32,9 @@ def first_prompt(repository: Path, home: Path) -> tuple[float, float]:
     if child == 0:
         os.environ.update(HOME=str(home), TERM="xterm-256color")
         os.execv(sys.executable, [sys.executable, "-m", "offline_agent", "chat", "--repo", str(repository)])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     screen = b""
-    while b"> " not in screen.replace(b"\x1b", b"").split(b"leaves.")[-1]:
+    while not PROMPT.search(screen):
         screen += os.read(terminal, 65536)
     wall = time.monotonic() - began
     ticks = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()

@@ -1,0 +1,21 @@
+"""The help is part of the program: it is compared with the copy in tests/cli/cases."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("command", ["", "ask", "chat", "search", "index", "doctor"])
+def test_help_is_as_recorded(command: str) -> None:
+    arguments = [sys.executable, "-m", "offline_agent", *command.split(), "--help"]
+    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
+    said = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout
+    recorded = CASES / f"help-{command or 'offline-agent'}.txt"
+    if "RECORD" in os.environ:
+        recorded.write_text(said)
+    assert said == recorded.read_text(), f"if the new help is right: RECORD=1 pytest {__file__}"
