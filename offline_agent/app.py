@@ -5,7 +5,8 @@
        |-------- model worker    a child process: owns llama.cpp
        `-------- session         search -> prompt -> answer
 
-Heavy libraries are imported by the children, or here inside the function that needs them.
+Heavy libraries are imported by the children. What only some commands need is imported here inside the function that needs it: the
+first prompt of a session costs no more than half a second of CPU.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
 from offline_agent.errors import IndexUnavailable, RepositoryError
@@ -27,14 +28,13 @@ from offline_agent.llm.process import LlamaProcess
 from offline_agent.protocols import Database, Retriever, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
-from offline_agent.retrieval.local import LocalIndex
-from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.process import IndexProcess
-from offline_agent.retrieval.tokens import WordPieceCounter
-from offline_agent.retrieval.worker import Worker, prepare_process
 from offline_agent.settings import Settings
 from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, ModelInfo, Value
 from offline_agent.vault.plain import PlainVault
+
+if TYPE_CHECKING:
+    from offline_agent.retrieval.place import Place
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done and how many there are."""
@@ -156,6 +156,8 @@ class Program:
         remote = try_connect(self._index_directory)
         if remote is not None:
             return remote
+        from offline_agent.retrieval.local import LocalIndex
+
         local = self._closing.enter_context(closing(LocalIndex(self._place)))
         local.refresh(progress)
         return local
@@ -178,6 +180,8 @@ class Program:
 
     def serve_index(self) -> None:
         """Is the index worker, until standard input ends. Raises IndexUnavailable when there is one already."""
+        from offline_agent.retrieval.worker import Worker, prepare_process
+
         prepare_process(self._index_directory)
         Worker(self._place).run(lifeline=sys.stdin.fileno())
 
@@ -186,6 +190,8 @@ class Program:
         remote = try_connect(self._index_directory)
         if remote is not None:
             return remote.status()
+        from offline_agent.retrieval.local import LocalIndex
+
         with closing(LocalIndex(self._place)) as local:
             return local.status()
 
@@ -204,7 +210,10 @@ class Program:
         return self._catalogue.embedder(self.settings.embedder.name)
 
     @cached_property
-    def _place(self) -> Place:
+    def _place(self) -> "Place":
+        from offline_agent.retrieval.place import Place
+        from offline_agent.retrieval.tokens import WordPieceCounter
+
         card, settings = self._embedder_card, self.settings.embedder
         return Place(
             root=self.repository.root,

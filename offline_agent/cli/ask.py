@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from offline_agent import app
 from offline_agent.cli.options import add_model, add_repository, settings_for
+from offline_agent.cli.terminal import printable, progress_line
 from offline_agent.errors import UsageError
 from offline_agent.types import Answered, Event, Searched, SearchResult, Token
 
@@ -34,7 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
         program.start_model()
         if program.card.notice and sys.stderr.isatty():
             print(program.card.notice, file=sys.stderr)
-        events = program.session(program.one_shot_retriever()).ask(question)
+        with progress_line("reading files:") as progress:
+            retriever = program.one_shot_retriever(progress)
+        events = program.session(retriever).ask(question)
         if arguments.json:
             print(json.dumps(as_json(events, model=program.card.name), ensure_ascii=False, indent=2))
         else:
@@ -54,7 +57,7 @@ def read_question(words: list[str]) -> str:
 def show(events: Iterable[Event]) -> None:
     for event in events:
         if isinstance(event, Token):
-            print(event.text, end="", flush=True)
+            print(printable(event.text), end="", flush=True)
     print()
 
 

@@ -5,6 +5,7 @@ import time
 
 from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
+from offline_agent.cli.terminal import printable
 from offline_agent.protocols import Retriever
 from offline_agent.types import IndexPhase, IndexStatus
 
@@ -58,7 +59,7 @@ def status(arguments: argparse.Namespace) -> int:
         return 0
     print(summary(current))
     for skipped in current.skipped:
-        print(f"  skipped {skipped.path}: {skipped.reason}")
+        print(printable(f"  skipped {skipped.path}: {skipped.reason}"))
     return 0
 
 

@@ -5,7 +5,9 @@ import json
 
 from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
+from offline_agent.cli.terminal import printable, progress_line
 from offline_agent.errors import UsageError
+from offline_agent.protocols import Retriever
 from offline_agent.types import Hit
 
 
@@ -34,15 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.limit < 1:
         raise UsageError("--limit must be at least 1.")
     with app.open_program(settings_for(arguments), arguments.repo) as program:
-        retriever = program.complete_retriever() if arguments.dense else program.one_shot_retriever()
+        retriever = find_retriever(program, dense=arguments.dense)
         hits = retriever.search(" ".join(arguments.query), arguments.limit).hits
     if arguments.json:
         print(json.dumps([as_json(hit) for hit in hits], ensure_ascii=False, indent=2))
     elif hits:
-        print("\n\n".join(as_text(number, hit) for number, hit in enumerate(hits, 1)))
+        print(printable("\n\n".join(as_text(number, hit) for number, hit in enumerate(hits, 1))))
     else:
         print("Nothing found.")
     return 0
+
+
+def find_retriever(program: app.Program, dense: bool) -> Retriever:
+    """What answers at once, or with `dense` what has every vector; with progress for the person who waits."""
+    if not dense:
+        with progress_line("reading files:") as progress:
+            return program.one_shot_retriever(progress)
+    with progress_line("embedding chunks:") as progress:
+        return program.complete_retriever(progress and (lambda status: progress(status.vectors, status.chunks)))
 
 
 def as_json(hit: Hit) -> dict[str, object]:

@@ -12,6 +12,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from offline_agent.app import Program
+from offline_agent.cli.terminal import printable
 from offline_agent.errors import AgentError
 from offline_agent.repl.commands import completer, find_command
 from offline_agent.repl.history import VaultHistory
@@ -23,11 +24,11 @@ _POLL_SECONDS = 0.5
 
 
 class Repl:
-    """One session about one repository. `input` and `output` are the terminal unless a test gives a pipe."""
+    """One session about one repository. `keyboard` and `screen` are the terminal unless a test gives a pipe."""
 
-    def __init__(self, program: Program, input: Input | None = None, output: Output | None = None) -> None:
+    def __init__(self, program: Program, keyboard: Input | None = None, screen: Output | None = None) -> None:
         self._program = program
-        self._output = output
+        self._screen = screen
         self._status: IndexStatus | None = None
         self._closing = threading.Event()
         self._retriever = program.following_retriever()
@@ -41,8 +42,8 @@ class Repl:
             complete_while_typing=False,
             bottom_toolbar=self._toolbar,
             refresh_interval=_POLL_SECONDS,
-            input=input,
-            output=output,
+            input=keyboard,
+            output=screen,
         )
 
     def run(self) -> int:
@@ -59,7 +60,7 @@ class Repl:
         return 0
 
     def say(self, text: str, style: str = "") -> None:
-        print_formatted_text(FormattedText([(style, text)]), output=self._output)
+        print_formatted_text(FormattedText([(style, printable(text))]), output=self._screen)
 
     def forget(self) -> None:
         self._session.forget()
@@ -69,7 +70,7 @@ class Repl:
         result = self._retriever.search(query, 10)
         for number, hit in enumerate(result.hits, 1):
             self.say(hit_line(number, hit))
-        self.say(searched_line(result), "class:dim fg:ansibrightblack")
+        self.say(searched_line(result), "fg:ansibrightblack")
 
     def show_status(self) -> None:
         self.say(f"repository  {self._program.repository.root}")
@@ -117,7 +118,7 @@ class Repl:
             if isinstance(event, Searched):
                 result = event.result
             elif isinstance(event, Token):
-                self._write(event.text)
+                self._write(printable(event.text))
             elif isinstance(event, Answered):
                 self._write("\n")
                 note = "" if event.stopped == "end" else " (the answer was cut at its longest length)"
@@ -135,12 +136,12 @@ class Repl:
             self._write("\r" + " " * 60 + "\r")
 
     def _write(self, text: str) -> None:
-        if self._output is None:
+        if self._screen is None:
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
-            self._output.write(text)
-            self._output.flush()
+            self._screen.write(text)
+            self._screen.flush()
 
     def _toolbar(self) -> Any:
         return toolbar(self._program.repository.name, self._program.card.name, self._status)

@@ -9,7 +9,7 @@ def repository(tmp_path: Path) -> Path:
     root = tmp_path / "mein Projekt é"
     root.mkdir()
     (root / "pricing.py").write_text(
-        'def apply_discount(total, code, *, today=None):\n    """Lower the total by what the code stands for."""\n    return total\n'
+        'def apply_discount(total, code, *, today=None):\n    """Lower the total by the code."""\n    return total\n'
     )
     (root / "cart.py").write_text(
         'class Cart:\n    """A shopping cart."""\n\n    def add(self, item):\n        """Put an item into the cart."""\n'

@@ -145,7 +145,17 @@ def test_a_reader_that_leaves_early_is_no_error(repository: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root or a user namespace")
 def test_nothing_needs_a_network(repository: Path) -> None:
-    command = ["unshare", "-n", sys.executable, "-m", "offline_agent", "ask", "--repo", str(repository), "Where is Cart?"]
+    command = [
+        "unshare",
+        "-n",
+        sys.executable,
+        "-m",
+        "offline_agent",
+        "ask",
+        "--repo",
+        str(repository),
+        "Where is Cart?",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if "unshare" in done.stderr:
         pytest.skip("no right to make a network namespace here")

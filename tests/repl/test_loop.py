@@ -36,7 +36,7 @@ def play(program: Program, terminal: PipeInput, *keys: str) -> str:
     """Types the keys into a session, leaves with Ctrl-D, and returns the screen."""
     screen = io.StringIO()
     terminal.send_text("".join(keys) + "\x04")
-    assert Repl(program, input=terminal, output=PlainTextOutput(screen)).run() == 0
+    assert Repl(program, keyboard=terminal, screen=PlainTextOutput(screen)).run() == 0
     return screen.getvalue()
 
 
@@ -53,8 +53,16 @@ def test_a_question_of_two_lines_is_one_question(program: Program, terminal: Pip
 
 
 def test_commands_and_typing_errors(program: Program, terminal: PipeInput) -> None:
-    screen = play(program, terminal, "/help\r", "/nonsense\r", "/search discount\r", "/search\r", "/new\r", "/status\r", "   \r")
-    for said in ("/search WORDS", "There is no command /nonsense", "pricing.py:1-3", "Say what to search for", "A new conversation"):
+    screen = play(
+        program, terminal, "/help\r", "/nonsense\r", "/search discount\r", "/search\r", "/new\r", "/status\r", "   \r"
+    )
+    for said in (
+        "/search WORDS",
+        "There is no command /nonsense",
+        "pricing.py:1-3",
+        "Say what to search for",
+        "A new conversation",
+    ):
         assert said in screen
 
 
@@ -94,7 +102,10 @@ def test_history_is_newest_first_and_bounded(tmp_path: Path) -> None:
     [
         (None, "index: starting"),
         (IndexStatus(files=3, files_total=9), "index: reading 3 of 9 files"),
-        (IndexStatus(phase=IndexPhase.EMBEDDING, files=9, chunks=20, vectors=4), "index: 9 files, embedding, 4 of 20 vectors"),
+        (
+            IndexStatus(phase=IndexPhase.EMBEDDING, files=9, chunks=20, vectors=4),
+            "index: 9 files, embedding, 4 of 20 vectors",
+        ),
         (IndexStatus(phase=IndexPhase.CURRENT, files=9, chunks=20, vectors=20), "index: current, 9 files, 20 chunks"),
         (IndexStatus(problem="The disk is full."), "index: The disk is full."),
     ],
