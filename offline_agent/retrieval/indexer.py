@@ -22,8 +22,8 @@ Progress = Callable[[int, int], None]
 
 _FILES_AT_ONCE = 32  # in one transaction: what a search can see grows by this much
 _WINDOW = 256  # texts that are sorted by length together, so that little is padded
-_FIRST_BATCH = 4
-_LONGEST_BATCH = 0.25  # seconds
+_FIRST_BATCH = 2000  # characters
+_LONGEST_BATCH = 0.15  # seconds
 
 
 class Indexer:
@@ -122,26 +122,29 @@ def embed_pending(
     Each batch is committed before the next begins: a kill costs one batch. Batches are at most `largest` texts and take about
     as long as a query may be kept waiting, so they are small on a slow CPU and full on a GPU.
     """
-    size = min(_FIRST_BATCH, largest)
+    characters = _FIRST_BATCH
     while window := store.pending(embedder.fingerprint, _WINDOW):
         window.sort(key=lambda pending: -len(pending[1]))
         while window:
             if should_stop():
                 return False
+            # Each text costs as much as the longest of its batch, to which it is padded.
+            size = min(largest, max(1, characters // len(window[0][1])))
             batch, window = window[:size], window[size:]
             started = time.monotonic()
             vectors = embedder.encode([text for _, text in batch])
-            size = _next_size(size, time.monotonic() - started, largest)
+            characters = _paced(characters, len(batch) * len(batch[0][1]), time.monotonic() - started)
             keys = [key for key, _ in batch]
             store.add_vectors(embedder.fingerprint, keys, vectors)
             index.add(keys, vectors)
     return True
 
 
-def _next_size(size: int, seconds: float, largest: int) -> int:
+def _paced(characters: int, spent: int, seconds: float) -> int:
+    """How much to embed at once, after `spent` characters took `seconds`."""
     if seconds > _LONGEST_BATCH:
-        return max(1, size // 2)
-    return min(largest, 2 * size) if seconds < _LONGEST_BATCH / 3 else size
+        return max(1, min(characters, spent) // 2)
+    return max(characters, 2 * spent) if seconds < _LONGEST_BATCH / 3 else characters
 
 
 def reconcile(store: Store, fingerprint: str, index: VectorIndex) -> None:

@@ -1,6 +1,7 @@
 """From text to search terms, the same way for what is stored and what is asked."""
 
 import re
+from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"`(?P<quoted>[^`\s]+)`|(?P<plain>[^\W\d]\w*(?:\.\w+)*)(?P<call>\(\))?")
@@ -31,12 +32,14 @@ def terms(text: str) -> list[str]:
     """Lower-case terms: every word whole, then the parts of a compound (`getAuth`, `get_auth`, `auth2`), in order."""
     found: list[str] = []
     for word in _WORD.findall(text):
-        whole = word.lower()
-        found.append(whole)
-        parts = split_identifier(word)
-        if len(parts) > 1 or parts != [whole]:
-            found.extend(parts)
+        found.extend(_word_terms(word))
     return found
+
+
+@lru_cache(maxsize=100_000)  # source code says the same words over and over: most of the time of indexing was spent here
+def _word_terms(word: str) -> tuple[str, ...]:
+    whole, parts = word.lower(), split_identifier(word)
+    return (whole,) if parts == [whole] else (whole, *parts)
 
 
 def split_identifier(word: str) -> list[str]:
