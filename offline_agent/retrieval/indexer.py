@@ -43,6 +43,7 @@ class Indexer:
     def refresh(self, progress: Progress | None = None) -> None:
         """Scans and applies: afterwards everything saved before the call can be found lexically."""
         self.apply(self.scan(), progress)
+        self.tidy()
 
     def scan(self) -> list[FileChange]:
         """Files whose size or time is not what the store remembers, new ones and gone ones; newest first.
@@ -80,8 +81,10 @@ class Indexer:
             done += len(some)
             if progress is not None:
                 progress(done, len(changes))
-        if changes:
-            self._store.purge_vectors()
+
+    def tidy(self) -> None:
+        """Now and then: it looks at every vector."""
+        self._store.purge_vectors()
 
     def _apply_one(self, change: FileChange) -> None:
         found = (

@@ -18,7 +18,7 @@ _QUESTION_WORDS = frozenset(
         "which who whom whose when why how do does did done can could should would will shall may might must i me my we our you "
         "your they their he she any all some no not if then than as so about into onto over under via each every "
         "defined define defines definition declared declare declaration implemented implement implements implementation located "
-        "location find found show tell explain describe please know look looking "
+        "location find found show tell explain describe please know look looked looking up out "
         "handle handles handled handling responsible used use uses using happens happen work works "
         "function functions method methods class classes file files module modules code repository repo project "
         "argument arguments parameter parameters take takes taking return returns mean means purpose"
@@ -36,7 +36,9 @@ def terms(text: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=100_000)  # source code says the same words over and over: most of the time of indexing was spent here
+@lru_cache(
+    maxsize=100_000
+)  # source code says the same words over and over: most of the time of indexing was spent here
 def _word_terms(word: str) -> tuple[str, ...]:
     whole, parts = word.lower(), split_identifier(word)
     return (whole,) if parts == [whole] else (whole, *parts)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from offline_agent.errors import AgentError
+from offline_agent.errors import AgentError, EmbedderError, StorageError
 from offline_agent.protocols import VectorIndex
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
@@ -44,7 +44,7 @@ from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import Dense, search
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.watch import Batch, Watcher
-from offline_agent.types import IndexPhase, IndexStatus
+from offline_agent.types import IndexPhase, IndexStatus, SearchResult
 
 _NICENESS = 10
 _RETRY_SECONDS = 10.0  # after an error that may pass, such as a full disk
@@ -129,6 +129,8 @@ class Worker:
         try:
             changes = indexer.scan() if batch is None or batch.rescan or waiting else list(batch.changes)
             indexer.apply(changes)
+            if batch is None:
+                indexer.tidy()
         except AgentError as error:
             self._problems["index"] = str(error)
             for ticket in waiting:
@@ -239,7 +241,7 @@ class Worker:
         try:
             match request:
                 case Search():
-                    return Found(result=search(store, request.query, request.limit, self._dense))
+                    return Found(result=self._search(store, request))
                 case Status():
                     return Now(status=self._status(store))
                 case Shutdown():
@@ -248,6 +250,15 @@ class Worker:
                     return Waited(current=self._wait(request.seconds))
         except AgentError as error:
             return Failed(message=str(error))
+
+    def _search(self, store: Store, request: Search) -> SearchResult:
+        try:
+            return search(store, request.query, request.limit, self._dense)
+        except (EmbedderError, StorageError) as error:
+            if self._dense is None:
+                raise
+            self._problems["search"] = str(error)
+            return search(store, request.query, request.limit)
 
     def _wait(self, seconds: float) -> bool:
         ticket = threading.Event()

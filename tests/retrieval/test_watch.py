@@ -1,8 +1,11 @@
 """The watcher by itself: bursts, filters, limits."""
 
+import inspect
+import logging
 from collections.abc import Iterator
 
 import pytest
+from watchdog.observers import inotify_c
 
 from offline_agent.retrieval.ignore import IgnoreRules
 from offline_agent.retrieval.watch import Batch, Watcher
@@ -93,3 +96,15 @@ def test_a_root_that_is_gone_is_a_problem_not_an_exception(repo: Repo) -> None:
     watcher.start()
     assert "cannot be watched" in watcher.problem
     watcher.stop()
+
+
+def test_dropped_events_ask_for_a_rescan(watcher: Watcher) -> None:
+    # What watchdog 7 logs when the kernel's queue overflowed; test_watchdog_still_says_so ties the two together.
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
+    assert watcher.next(5) == Batch((), rescan=True)
+
+
+def test_watchdog_still_says_so() -> None:
+    source = inspect.getsource(inotify_c)
+    assert 'logger.warning("Inotify queue overflowed; filesystem events were lost")' in source
+    assert inotify_c.logger.name == "watchdog.observers.inotify_c"

@@ -1,5 +1,6 @@
 """The worker from a client's side: freshness, sharing, and what happens when something dies."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -8,15 +9,17 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from offline_agent.errors import EmbedderHashMismatch, IndexUnavailable
-from offline_agent.protocols import Embedder
+from offline_agent.errors import EmbedderError, EmbedderHashMismatch, IndexUnavailable
+from offline_agent.protocols import Database, Embedder
 from offline_agent.retrieval.chroma import ChromaIndex
 from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
 from offline_agent.retrieval.hashing import HashingEmbedder
@@ -28,6 +31,9 @@ from offline_agent.retrieval.worker import Worker
 from offline_agent.types import IndexPhase
 
 from .conftest import Repo, eventually, place_for, running
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TOP = Path(__file__).parents[2]
 
@@ -141,6 +147,38 @@ def test_a_second_owner_is_refused_and_reads_instead(repo: Repo, place: Place) -
             assert local.search("shared", 1).hits
 
 
+def test_a_full_disk_is_told_and_what_was_stored_stays(repo: Repo, place: Place) -> None:
+    def small() -> Database:
+        database = place.open_database()
+        [(pages,)] = database.execute("PRAGMA max_page_count = 60")
+        assert pages == 60
+        return database
+
+    repo.write("a.py", "def stored_before(): pass\n")
+    with running(dataclasses.replace(place, open_database=small)) as remote:
+        remote.wait_current(10)
+        for number in range(10):
+            repo.write(f"big{number}.py", "".join(f"def large_{number}_{line}(): pass\n" for line in range(200)))
+        eventually(lambda: "full" in remote.status().problem)
+        assert finds(remote, "stored_before")
+
+
+def test_a_failing_query_embedding_is_answered_lexically(repo: Repo, tmp_path: Path) -> None:
+    class Failing(HashingEmbedder):
+        def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+            if texts[0] == "found anyway":
+                raise EmbedderError("Embedding failed: no memory.")
+            return super().encode(texts)
+
+    repo.write("a.py", "def anyway(): pass\n")
+    with running(place_for(repo.root, tmp_path / "data", Failing)) as remote:
+        eventually(lambda: is_current(remote))
+        result = remote.search("found anyway", 1)
+        assert result.hits
+        assert not result.dense
+        assert "no memory" in remote.status().problem
+
+
 def test_two_clients_share_a_worker_in_a_deep_directory(repo: Repo, tmp_path: Path) -> None:
     repo.write("a.py", "def shared(): pass\n")
     deep = place_for(repo.root, tmp_path / ("d" * 100) / ("e" * 100))
@@ -231,7 +269,7 @@ def test_a_killed_worker_goes_on_where_it_stopped(repo: Repo, tmp_path: Path) ->
     process.stdin.close()  # whoever started it is gone
     assert process.wait(10) == 0
     index = ChromaIndex(data / "index" / "chroma", HashingEmbedder.fingerprint)
-    assert len(index.keys()) == 200
+    assert (index.note, len(index.keys())) == ("", 200)
     index.close()
 
 
