@@ -37,7 +37,7 @@ def read_record(text: str, hits: Sequence[Hit]) -> Answered:
     number = int(match["marker"])
     if not 1 <= number <= len(hits) or not _names(hits[number - 1].chunk, match["name"]):
         return search_results(hits)
-    hit = hits[number - 1]
+    hit = _first_part(hits[number - 1], hits)
     return Answered(text=_sentence(hit.chunk, match["intent"]), citations=(citation_of(hit),))
 
 
@@ -50,6 +50,12 @@ def search_results(hits: Sequence[Hit], because: str = "I am not sure.") -> Answ
     return Answered(
         text="\n".join([f"{because} The search results, best first:", *lines]), citations=citations, verified=False
     )
+
+
+def _first_part(hit: Hit, hits: Sequence[Hit]) -> Hit:
+    """A long definition is found in parts; its beginning has the signature and the docstring."""
+    parts = [other for other in hits if (other.chunk.path, other.chunk.symbol) == (hit.chunk.path, hit.chunk.symbol)]
+    return min(parts, key=lambda part: part.chunk.start_line)
 
 
 def _absent(name: str, hits: Sequence[Hit]) -> Answered:

@@ -58,6 +58,12 @@ def test_what_does_not_agree_with_the_chunks_is_not_said(record: str) -> None:
     assert answered.text.startswith("I am not sure. The search results")
 
 
+def test_a_later_part_of_a_definition_stands_for_its_beginning() -> None:
+    rest = CLOSE.model_copy(update={"start_line": 10, "end_line": 12, "text": "        more()\n"})
+    answered = read_record("close[1] what", [Hit(chunk=rest, score=3.0), *HITS])
+    assert answered.text == "`Session.close` (src/a.py:3-9): Close what is open: at once."
+
+
 def test_an_absent_name_is_said_to_be_absent() -> None:
     answered = read_record("frobnicate none", HITS)
     assert answered.text.startswith("None of the excerpts I was shown defines `frobnicate`.")
