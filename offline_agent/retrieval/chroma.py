@@ -8,6 +8,7 @@ lock.py): two lose vectors without an error.
 
 import contextlib
 import hashlib
+import importlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ class ChromaIndex:
         # Chroma allows letters, digits, dots and dashes in a name; a fingerprint may hold anything.
         self._name = f"vectors-{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}"
         self._client: Client | None = None
+        _make_private(directory)
+        _import_chroma(directory)
         if (directory / _OPENING).exists():
             # A damaged file can end the whole process (seen with zeroed link lists): the last attempt did not survive.
             self.note = "The vector index was damaged and is being rebuilt."
@@ -82,11 +85,8 @@ class ChromaIndex:
             self._client = None
 
     def _open(self) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory.chmod(0o700)
-        (self._directory / _OPENING).touch()
-        _clean_environment()
         with contextlib.chdir(self._directory), _translated(self._directory):
+            Path(_OPENING).touch()
             self._client = _client(self._directory)
             self._collection: Collection = self._client.get_or_create_collection(
                 self._name,
@@ -95,7 +95,7 @@ class ChromaIndex:
             )
             self._keys = self._read_keys()
             self._probe()
-        (self._directory / _OPENING).unlink()
+            Path(_OPENING).unlink()
 
     def _read_keys(self) -> set[str]:
         keys: set[str] = set()
@@ -128,11 +128,28 @@ class ChromaIndex:
             shutil.rmtree(self._directory)
         except OSError as error:
             raise StorageError(f"The vector index {self._directory} cannot be removed ({error.strerror}).") from None
+        _make_private(self._directory)
 
 
-def _clean_environment() -> None:
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise StorageError(
+            f"The directory {directory} cannot be made ({error.strerror}). Check that you own it."
+        ) from None
+
+
+def _import_chroma(directory: Path) -> None:
+    """The first import, with nothing around that could speak to it."""
     for name in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
         del os.environ[name]
+    try:
+        with contextlib.chdir(directory):
+            importlib.import_module("chromadb.api.client")
+    except ImportError as error:
+        raise StorageError(f"ChromaDB cannot be loaded ({error}). Run scripts/setup.") from error
 
 
 def _client(directory: Path) -> "Client":

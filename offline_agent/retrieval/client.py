@@ -96,6 +96,7 @@ def start_worker(
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        cwd=directory,  # `python -m` looks for modules in the current directory first: it must not be the repository
         start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
     )
     give_up, ended = time.monotonic() + seconds, 0.0

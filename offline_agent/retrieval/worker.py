@@ -67,7 +67,7 @@ class Worker:
         self._scanned = threading.Event()
         self._changed = threading.Event()
         self._phase = IndexPhase.SCANNING
-        self._problems: dict[str, str] = {}
+        self._problems = dict.fromkeys(("watch", "index", "embedder", "vectors", "search"), "")
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._dense: Dense | None = None
         self._indexer: Indexer | None = None
@@ -150,8 +150,16 @@ class Worker:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         self._scanned.wait()
-        if self._stopping.is_set():
-            return
+        try:
+            if not self._stopping.is_set():
+                self._load_and_embed()
+        finally:
+            self._dense = None
+            if not self._stopping.is_set():
+                self._problems["embedder"] = self._problems["embedder"] or "Embedding ended unexpectedly. Start again."
+                self._phase = IndexPhase.LEXICAL_ONLY
+
+    def _load_and_embed(self) -> None:
         self._phase = IndexPhase.LOADING
         try:
             store = self._place.store()
@@ -159,7 +167,6 @@ class Worker:
             index = self._place.open_vectors(embedder.fingerprint)
         except AgentError as error:
             self._problems["embedder"] = str(error)
-            self._phase = IndexPhase.LEXICAL_ONLY
             return
         self._problems["vectors"] = getattr(index, "note", "")
         with contextlib.closing(store):
@@ -186,7 +193,6 @@ class Worker:
             if complete:
                 self._phase = IndexPhase.CURRENT
                 self._changed.wait()
-        self._dense = None
 
     # --- serving ---
 
@@ -253,7 +259,9 @@ class Worker:
 
     def _search(self, store: Store, request: Search) -> SearchResult:
         try:
-            return search(store, request.query, request.limit, self._dense)
+            result = search(store, request.query, request.limit, self._dense)
+            self._problems["search"] = ""
+            return result
         except (EmbedderError, StorageError) as error:
             if self._dense is None:
                 raise
