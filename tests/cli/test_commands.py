@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,18 @@ def test_nothing_needs_a_network(repository: Path) -> None:
         pytest.skip("no right to make a network namespace here")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_no_process_of_ours_opens_an_internet_socket(repository: Path, tmp_path: Path) -> None:
+    """Front, model worker and index worker with torch and Chroma: every socket call of all of them is looked at."""
+    log = tmp_path / "strace.log"
+    for command in (["index", "--repo", repository, "build"], ["ask", "--repo", repository, "Where is Cart defined?"]):
+        traced = ["strace", "-f", "-e", "trace=socket,connect", "-o", log, sys.executable, "-m", "offline_agent", *command]
+        done = subprocess.run([str(word) for word in traced], capture_output=True, text=True, timeout=120)
+        if "ptrace" in done.stderr:
+            pytest.skip("no right to trace here")
+        assert done.returncode == 0, done.stderr
+        calls = log.read_text()
+        assert "AF_UNIX" in calls
+        assert "AF_INET" not in calls
