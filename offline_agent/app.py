@@ -174,7 +174,8 @@ class Program:
     def following_retriever(self) -> IndexProcess:
         """The index that follows the files, in a worker that is started when first asked. It answers once it has read them."""
         if self._index is None:
-            command = [sys.executable, "-m", "offline_agent", "serve-index", "--repo", str(self.repository.root)]
+            command = [sys.executable, "-P", "-m", "offline_agent", "serve-index", "--repo", str(self.repository.root)]
+            command += ["--settings", self.settings.model_dump_json()]  # ours, wherever they came from; no secret is in them
             self._index = IndexProcess(command, self._index_directory)
         return self._index
 

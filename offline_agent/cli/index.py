@@ -7,6 +7,7 @@ from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
 from offline_agent.cli.terminal import printable
 from offline_agent.protocols import Retriever
+from offline_agent.settings import Settings
 from offline_agent.types import IndexPhase, IndexStatus
 
 
@@ -31,6 +32,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         command.set_defaults(run=action)
     serve = commands.add_parser("serve-index")  # the index worker; started by the program, not by people
     add_repository(serve)
+    serve.add_argument("--settings", type=Settings.model_validate_json, required=True)
     serve.set_defaults(run=_serve)
 
 
@@ -106,6 +108,6 @@ def _describe(status: IndexStatus) -> str:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with app.open_program(arguments.settings, arguments.repo) as program:
         program.serve_index()
     return 0
