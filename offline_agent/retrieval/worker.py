@@ -75,14 +75,18 @@ class Worker:
 
     def run(self, lifeline: int | None = None) -> None:
         """Raises IndexUnavailable when another process owns the index. `lifeline` is a descriptor, standard input as a rule."""
-        with owned(self._place.directory, self._patience()), self._listen() as listener:
+        with contextlib.ExitStack() as held:
+            held.enter_context(owned(self._place.directory, self._patience()))
+            # Before anybody can connect: two connections that both make a new database get in each other's way.
+            store = held.enter_context(contextlib.closing(self._place.store()))
+            listener = held.enter_context(self._listen())
             embedding = threading.Thread(target=self._embed, name="embedding", daemon=True)
             threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
             if lifeline is not None:
                 threading.Thread(target=self._hold_on_to, args=(lifeline,), name="lifeline", daemon=True).start()
             embedding.start()
             try:
-                self._keep_current()
+                self._keep_current(store)
             finally:
                 self.stop()
                 embedding.join(_FAREWELL_SECONDS)
@@ -104,8 +108,7 @@ class Worker:
 
     # --- indexing ---
 
-    def _keep_current(self) -> None:
-        store = self._place.store()
+    def _keep_current(self, store: Store) -> None:
         indexer = self._indexer = self._place.indexer(store)
         watcher = self._watcher = Watcher(self._place.root, indexer.rules, self._place.index)
         # Watching begins before the first scan, so that nothing is saved unseen between the two.
@@ -121,7 +124,6 @@ class Worker:
                     batch = Batch((), rescan=True)  # what failed must be looked at again
         finally:
             watcher.stop()
-            store.close()
 
     def _bring_up(self, indexer: Indexer, batch: Batch | None) -> bool:
         """Applies a batch, or a scan where that is not all; False when something failed, which `status` then tells."""
