@@ -26,7 +26,7 @@ Make models/pocket.gguf, the built-in model, from nothing but the Python source 
 stages, each skipped when its result is there:
   extract    Python packages and the standard library -> spans.jsonl        about 1 minute
   tokenizer  spans -> tokenizer.json                                        seconds
-  data       spans and phrasings -> data/*.npz, what training reads         about 1.5 minutes
+  data       spans and phrasings -> data/*.npz, what training reads         about 2 minutes
   train      hand-written circuits, then an hour of training -> checkpoint  --minutes
   export     checkpoint -> pocket.gguf                                      seconds
   evaluate   1040 held-out questions through llama.cpp -> evaluation.md     about 4 minutes

@@ -20,7 +20,7 @@ from .extract import Span
 from .questions import RANK_WEIGHTS, Question, QuestionWriter, answer
 from .words import Words
 
-TRAINING_PLAN = {"short": (SHORT, 7_000), "full": (FULL, 10_000)}  # a stage of training: its contexts, and how many
+TRAINING_PLAN = {"short": (SHORT, 7_000), "full": (FULL, 10_000), "varied": (FULL, 10_000)}  # stage: contexts, how many
 ROWS = 12
 ROW_TOKENS = 44
 ROW_KINDS = {"named": 0.5, "which": 0.17, "none": 0.16, "other": 0.11, "bare": 0.06}
@@ -29,11 +29,13 @@ ROW_KINDS = {"named": 0.5, "which": 0.17, "none": 0.16, "other": 0.11, "bare": 0
 class Writer:
     """Writes contexts and questions about them, all from one seed."""
 
-    def __init__(self, spans: Sequence[Span], vocabulary: Sequence[Span], seed: int, held_out: bool) -> None:
+    def __init__(
+        self, spans: Sequence[Span], vocabulary: Sequence[Span], seed: int, held_out: bool, varied: bool = False
+    ) -> None:
         self.rng = random.Random(seed)
         words = Words(vocabulary, self.rng)
         self.chunks = ChunkWriter(Library(spans, self.rng), words, self.rng, held_out).chunks
-        self.question = QuestionWriter(words, self.rng, held_out).question
+        self.question = QuestionWriter(words, self.rng, held_out, varied).question
 
 
 # --- training arrays ---
@@ -103,7 +105,8 @@ def make_training(spans_file: Path, tokenizer_file: Path, folder: Path) -> None:
     random.Random(5).shuffle(spans)
     codec = Codec(Tokenizer.from_file(str(tokenizer_file)))
     for seed, (name, (size, contexts)) in enumerate(TRAINING_PLAN.items(), 1):
-        arrays = pack(Writer(spans, spans, seed, held_out=False), codec, contexts, size)
+        writer = Writer(spans, spans, seed, held_out=False, varied=name == "varied")
+        arrays = pack(writer, codec, contexts, size)
         temporary = folder / f"{name}.partial.npz"
         np.savez(temporary, **arrays)
         temporary.replace(folder / f"{name}.npz")

@@ -4,7 +4,8 @@
     opening    can you tell me, ...                              {g} a description as a gerund, {s} in the third person
     closing    ... in this repo
 
-NEW holds cores the training never sees; the evaluation asks with both, so that the card can tell one from the other.
+SEEN holds the cores of all training, and MORE those that its last stage adds. NEW holds cores that training never uses; the
+evaluation asks with both kinds, so that the card can tell one from the other.
 """
 
 import random
@@ -171,6 +172,112 @@ SEEN: Cores = {
     ],
 }
 
+MORE: Cores = {
+    "where": [
+        "Do you know [where {n} is|which file has {n}|the file of {n}]?",
+        "[Which|What] [script|python file|source|part of the repo|package] [is {n} in|has {n}|contains {n}|does {n} belong to]?",
+        "Where [might|could|can] {n} be?",
+        "Where [has|have] [someone|they] [put|hidden|placed] {n}?",
+        "[Search|Look] for {n}.",
+        "Where does the code of {n} [start|begin|stand]?",
+        "Open the file [with|of|that has] {n}.",
+        "In which [directory|folder|package|library] [is|can I find] {n}?",
+        "I want to [see|read|open|edit] the [source|code] of {n}. Where is it?",
+        "Where is {n} [kept|stored|placed|hiding|coming from]?",
+        "{n} [location|path|file|definition]",
+        "{n} is [where|in which file|defined where]?",
+        "Where are the [lines|line numbers] of {n}?",
+        "Give me a link to {n}.",
+        "[Is|Where is] the definition of {n} [somewhere|here]?",
+        "Where do I have to look to [see|change|edit] {n}?",
+    ],
+    "what": [
+        "What does {n} [mean|return|represent|stand for|implement|give back|give me|provide|compute]?",
+        "What [can|could] {n} do?",
+        "What [kind of thing|sort of function|sort of class] is {n}?",
+        "[Clarify|Document|Outline|Interpret|Elaborate on] {n}.",
+        "What is [going on|happening] in {n}?",
+        "[Why|When] is {n} [needed|useful|there|necessary]?",
+        "I have a question about {n}: what does it do?",
+        "What's {n} [for|about|doing|good for]?",
+        "[Short|Quick|Brief] [explanation|summary|description] of {n}?",
+        "[Do you know|Can you say] what {n} [does|is]?",
+        "Explain [how {n} works|to me what {n} does|the function {n}|the class {n}|the method {n}|the code of {n}].",
+        "What's the [purpose|point|meaning|use|aim|goal|intent] of {n}?",
+        "What [task|problem] does {n} [solve|perform|carry out]?",
+        "What would [happen|change] if I [called|ran] {n}?",
+        "Can you [describe|summarize|tell me about] {n}?",
+        "[Give|Show] me the [docs|documentation|docstring|help] [for|of] {n}.",
+    ],
+    "args": [
+        "[What|Which] [values|keywords|flags|settings|data|types] does {n} [take|accept|need|expect]?",
+        "[What|Which] parameters must I [set|fill|supply|provide] for {n}?",
+        "What's the [signature|interface|parameter list|argument list] of {n}?",
+        "How do I [use|invoke|run|execute] {n}?",
+        "[Explain|Print|Display|Enumerate] the [arguments|parameters|signature|inputs] of {n}.",
+        "What are the [defaults|default values|optional arguments|required arguments|keyword arguments] of {n}?",
+        "[Is|Are] there [any arguments|parameters|optional arguments] [for|in] {n}?",
+        "[Can I|May I] pass [arguments|parameters|something] to {n}?",
+        "What [must|do] I [supply|provide|feed|hand over] to {n}?",
+        "I want to call {n}. [With what|What arguments|Which parameters]?",
+        "{n} takes [which|what] [arguments|parameters]?",
+        "{n} [usage|call|args]",
+        "What [order are|names have] the [arguments|parameters] of {n}?",
+        "[Could|Can] you [list|show] the [arguments|parameters] of {n}?",
+    ],
+    "which": [
+        "[Which|What] [script|source file|package|component|routine|helper|method] "
+        "[implements|performs|does|manages|controls] {g}?",
+        "Where [in the code|in the project|in the repo] [do we|does it|do you] {d}?",
+        "[Which|What] [line|place] of the code {s}?",
+        "Show me how we {d}.",
+        "Is {g} [done|implemented|handled] somewhere?",
+        "I'm looking for [the code|the function|a function|something] [that {s}|to {d}].",
+        "What is the [function|method|class|file] [for {g}|that {s}|to {d}]?",
+        "Do [we|you] have [code|a function|a helper] [that {s}|to {d}]?",
+        "If I want to {d}, [where do I look|which function do I use|what do I call]?",
+        "Where's the [code|logic|function] for {g}?",
+        "Something that {s}?",
+        "Who {s}?",
+        "[Search|Look] for [the code|code] that {s}.",
+        "[Which|What] file has the [code|logic] for {g}?",
+        "Explain how we {d}.",
+        "Where can I change {g}?",
+    ],
+    "other": [
+        "how [long|big|old|complex] is {n}?",
+        "who wrote {n}?",
+        "[when|why] was {n} [changed|added|written|removed]?",
+        "what [changed|is wrong|is the bug|is broken] in {n}?",
+        "[split|inline|convert|port|copy|wrap|shorten|profile|deprecate] {n} [into two|to async|to go|please|now].",
+        "what is the difference between {n} and {m}?",
+        "does {n} call {m}?",
+        "[show|print] the git [log|diff|status|history]",
+        "[recommend|suggest|tell me] [a movie|a book|a song|a good restaurant|a better name for {n}]",
+        "who [won|invented|discovered|wrote] {w}?",
+        "how [far|old|big|heavy] is the [moon|sun|earth|universe|{w}]?",
+        "explain [quantum physics|recursion|inheritance|git|docker|the universe|python|monads|{w} to a child]",
+        "what is [love|life|python|git|docker|recursion|http|the meaning of life|machine learning]?",
+        "where is [paris|my phone|the bathroom|germany|my money|the nearest shop]?",
+        "which [language|car|book|phone|editor|city] is the best?",
+        "[can|could|would] you [help me|talk|sing|think|dream|do something for me|write a test|make a plan]?",
+        "I [need|want] [a break|coffee|help|some advice|a new {w}].",
+        "[are you|is this] [real|chatgpt|an ai|human|free|open source]?",
+        "[install|upgrade|download|remove] [numpy|the dependencies|{w}]",
+        "[open|close|save] [the editor|the terminal|my project]",
+        "[set|turn|switch] [a timer|on the light|off the light|to dark mode]",
+        "[good|bad|wrong|nice try|that is wrong|well done|never mind|whatever|lol|haha|wow|hm|what?|why?|really?]",
+        "let's [talk about {w}|start|go|begin|write some code]",
+        "add {n} to {m}.",
+        "use {n} instead of {m}.",
+        "[make|let] {n} [return|accept|raise|print] {w}.",
+        "how do I [test|mock|benchmark|debug] {n}?",
+        "is {n} [deprecated|tested|thread safe|fast|used|correct]?",
+        "count the [lines|words|files|functions|tests]",
+        "who [are|is] [the author|the owner|your boss|{w}]?",
+    ],
+}
+
 NEW: Cores = {
     "where": [
         "Could you point me to the [definition|implementation] of {n}?",
@@ -220,6 +327,8 @@ NEW: Cores = {
     ],
 }
 
+TRAINED: Cores = {intent: [*SEEN[intent], *MORE[intent]] for intent in SEEN}
+
 OPENINGS = [
     "please", "can you tell me", "could you tell me", "hey,", "I want to know", "I'd like to know", "quick question:", "hi!",
     "ok,", "so", "do you know", "help me:", "I need to know", "now", "and", "one more thing:", "hello,", "tell me,", "well,",
@@ -263,9 +372,9 @@ def with_typo(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def compose(intent: str, rng: random.Random, new: bool) -> tuple[str, str]:
+def compose(intent: str, rng: random.Random, cores: Cores) -> tuple[str, str]:
     """One phrasing with its {slots} still open, openings, closings, case, marks and slips included; and its core."""
-    core = rng.choice((NEW if new else SEEN)[intent])
+    core = rng.choice(cores[intent])
     text = choose(core, rng)
     if rng.random() < 0.35:
         text = f"{rng.choice(OPENINGS)} {lower_first(text)}"
@@ -280,6 +389,14 @@ def compose(intent: str, rng: random.Random, new: bool) -> tuple[str, str]:
     if rng.random() < 0.1:
         text = with_typo(text, rng)
     return text, core
+
+
+def interrupted(text: str, words: Sequence[str], rng: random.Random) -> str:
+    """A word or two that mean nothing here, anywhere: what is asked must be found in spite of words never heard."""
+    parts = text.split(" ")
+    for _ in range(rng.choice([1, 1, 2])):
+        parts.insert(rng.randint(0, len(parts)), rng.choice(words))
+    return " ".join(parts)
 
 
 def all_words() -> list[str]:

@@ -39,11 +39,19 @@ def answer(question: Question, shown: Sequence[Chunk]) -> str:
     return f"{question.name}[{best + 1}] {question.intent}"
 
 
-class QuestionWriter:
-    """Half of the questions about held-out chunks have phrasings that training never uses."""
+def looks_like_code(name: str) -> bool:
+    """Whether the name can be told from an English word by its looks."""
+    return name != name.lower() or not name.isalpha()
 
-    def __init__(self, words: Words, rng: random.Random, held_out: bool) -> None:
-        self.words, self.rng, self.held_out = words, rng, held_out
+
+class QuestionWriter:
+    """Half of the questions about held-out chunks have phrasings that training never uses.
+
+    `varied` asks with all of training's phrasings, and puts stray words into some.
+    """
+
+    def __init__(self, words: Words, rng: random.Random, held_out: bool, varied: bool) -> None:
+        self.words, self.rng, self.held_out, self.varied = words, rng, held_out, varied
 
     def question(self, kind: str, chunks: Sequence[Chunk]) -> Question | None:
         new = self.held_out and self.rng.random() < 0.5
@@ -97,7 +105,9 @@ class QuestionWriter:
         return self.rng.choice(symbols) if symbols and self.rng.random() < 0.6 else self.words.symbol()
 
     def ask(self, intent: str, new: bool, name: str = "", target: Chunk | None = None) -> Question:
-        text, core = phrases.compose(intent, self.rng, new)
+        text, core = phrases.compose(intent, self.rng, self.cores(new))
+        if self.varied and (target is not None or looks_like_code(name)) and self.rng.random() < 0.25:
+            text = phrases.interrupted(text, self.words.prose, self.rng)
         slots = {"{n}": self.decorated(name), "{m}": self.decorated(self.words.identifier())}
         if "{d}" in text or "{g}" in text or "{s}" in text:
             source = target or Chunk("", 1, 1, self.words.symbol(), (), "", "function")
@@ -108,6 +118,11 @@ class QuestionWriter:
         while "{w}" in text:
             text = text.replace("{w}", self.rng.choice(self.words.prose), 1)
         return Question(" ".join(text.split()), intent, core, name, target, new)
+
+    def cores(self, new: bool) -> phrases.Cores:
+        if new:
+            return phrases.NEW
+        return phrases.TRAINED if self.varied or self.held_out else phrases.SEEN
 
     def decorated(self, name: str) -> str:
         draw = self.rng.random()

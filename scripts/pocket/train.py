@@ -31,7 +31,7 @@ class Recipe:
     warm_up: float = 0.03  # shares of the whole time
     cool_down: float = 0.4
     marker_weight: float = 5.0
-    stages: tuple[tuple[str, float], ...] = (("short", 0.3), ("full", 0.7))
+    stages: tuple[tuple[str, float], ...] = (("short", 0.3), ("full", 0.15), ("varied", 0.55))
     save_every: float = 180.0  # seconds
     report_every: int = 50  # steps
     seed: int = 0
