@@ -149,5 +149,8 @@ class Repl:
     def _poll(self) -> None:
         """Asks the index how it is, so that the toolbar never waits."""
         while not self._closing.is_set():
-            self._status = self._retriever.status()
+            try:
+                self._status = self._retriever.status()
+            except AgentError as error:
+                self._status = IndexStatus(phase=IndexPhase.LEXICAL_ONLY, problem=str(error))
             self._closing.wait(_POLL_SECONDS)
