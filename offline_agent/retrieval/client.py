@@ -1,5 +1,6 @@
 """The front's side of the index worker: connect, ask, wait."""
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -54,7 +55,9 @@ class RemoteIndex:
         return reply.current if isinstance(reply, Waited) else _unexpected(reply)
 
     def shutdown(self) -> None:
-        self._ask(Shutdown())
+        """Ends the worker. One that is gone before it could answer did what was asked."""
+        with contextlib.suppress(IndexUnavailable):
+            self._ask(Shutdown())
 
     def close(self) -> None:
         self._connection.close()

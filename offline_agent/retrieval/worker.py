@@ -11,11 +11,8 @@ Each thread has a database connection of its own. A search is answered lexically
 import contextlib
 import os
 import queue
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from offline_agent.errors import AgentError, EmbedderError, StorageError
@@ -25,23 +22,10 @@ from offline_agent.retrieval.embed import go_offline
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.local import SKIPPED_SHOWN
 from offline_agent.retrieval.lock import owned
-from offline_agent.retrieval.messages import (
-    SOCKET_FILE,
-    Failed,
-    Found,
-    Now,
-    Reply,
-    Request,
-    Search,
-    Shutdown,
-    Status,
-    Waited,
-    receive_request,
-    send,
-    socket_address,
-)
+from offline_agent.retrieval.messages import Failed, Found, Now, Reply, Request, Search, Shutdown, Status, Waited
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import Dense, search
+from offline_agent.retrieval.serve import listening
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.watch import Batch, Watcher
 from offline_agent.types import IndexPhase, IndexStatus, SearchResult
@@ -79,9 +63,8 @@ class Worker:
             held.enter_context(owned(self._place.directory, self._patience()))
             # Before anybody can connect: two connections that both make a new database get in each other's way.
             store = held.enter_context(contextlib.closing(self._place.store()))
-            listener = held.enter_context(self._listen())
+            held.enter_context(listening(self._place, self._answer, self._stopping))
             embedding = threading.Thread(target=self._embed, name="embedding", daemon=True)
-            threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
             if lifeline is not None:
                 threading.Thread(target=self._hold_on_to, args=(lifeline,), name="lifeline", daemon=True).start()
             embedding.start()
@@ -182,6 +165,7 @@ class Worker:
                 break
             try:
                 reconcile(store, dense.embedder.fingerprint, dense.index)
+                self._problems["vectors"] = ""
                 self._dense = dense
                 self._phase = IndexPhase.EMBEDDING
                 complete = embed_pending(
@@ -198,53 +182,6 @@ class Worker:
 
     # --- serving ---
 
-    @contextlib.contextmanager
-    def _listen(self) -> Iterator[socket.socket]:
-        path = self._place.directory / SOCKET_FILE
-        path.unlink(missing_ok=True)  # the lock is ours, so whoever left it is gone
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with listener:
-            with socket_address(self._place.directory) as address:
-                listener.bind(address)
-            listener.listen()
-            try:
-                yield listener
-            finally:
-                with contextlib.suppress(OSError):
-                    listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept()
-                path.unlink(missing_ok=True)
-
-    def _accept(self, listener: socket.socket) -> None:
-        while not self._stopping.is_set():
-            try:
-                channel, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve, args=(Connection(channel.detach()),), name="client", daemon=True
-            ).start()
-
-    def _serve(self, connection: "Connection[bytes, bytes]") -> None:
-        """Answers one client until it leaves. What it sends is checked; what fails is told to it, never raised here."""
-        with connection, contextlib.suppress(EOFError, OSError):
-            try:
-                store = self._place.store()
-            except AgentError as error:
-                send(connection, Failed(message=str(error)))
-                return
-            with contextlib.closing(store):
-                while not self._stopping.is_set():
-                    try:
-                        request = receive_request(connection)
-                    except ValueError:
-                        send(
-                            connection, Failed(message="The index worker does not understand this request. Restart it.")
-                        )
-                        continue
-                    send(connection, self._answer(store, request))
-                    if isinstance(request, Shutdown):
-                        self.stop()
-
     def _answer(self, store: Store, request: Request) -> Reply:
         try:
             match request:
@@ -253,6 +190,7 @@ class Worker:
                 case Status():
                     return Now(status=self._status(store))
                 case Shutdown():
+                    self.stop()
                     return Waited(current=True)
                 case _:
                     return Waited(current=self._wait(request.seconds))
