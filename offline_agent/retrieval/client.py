@@ -3,12 +3,13 @@
 import contextlib
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from offline_agent.errors import IndexUnavailable
 from offline_agent.retrieval.messages import (
@@ -94,11 +95,12 @@ def start_worker(
     command: Sequence[str], directory: Path, seconds: float = 30.0
 ) -> "tuple[subprocess.Popen[bytes], RemoteIndex]":
     """Starts a worker and connects to it. It ends when the returned process' standard input is closed, by us or by our end."""
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115  nameless, and gone with the last of us that holds it
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=complaints,
         cwd=directory,  # `python -m` looks for modules in the current directory first: it must not be the repository
         start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
     )
@@ -111,9 +113,16 @@ def start_worker(
         if time.monotonic() > give_up:
             process.kill()
             process.wait()
-            raise IndexUnavailable("The index worker did not start. `offline-agent doctor` says why.")
+            raise IndexUnavailable(f"The index worker did not start: {_last_line(complaints)}")
         time.sleep(0.01)
     return process, remote
+
+
+def _last_line(complaints: IO[bytes]) -> str:
+    complaints.seek(0)
+    lines = complaints.read().decode("utf-8", "replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return said.removeprefix("offline-agent: ") or "it said nothing. See `offline-agent doctor`."
 
 
 def _unexpected(reply: Reply) -> NoReturn:

@@ -6,6 +6,7 @@ Everything is under one directory of mode 0700, so other users of the machine ca
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from typing import Any
 
 from offline_agent.errors import StorageError
 
+_PATIENCE = 10.0  # seconds to wait for another process that writes
 _ELSEWHERE = "Check its owner and mode, or set XDG_DATA_HOME to a directory of your own."
 
 
@@ -67,10 +69,23 @@ class PlainDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._translated():
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "temp_store = MEMORY"):
-                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
+            self._switch_to_wal()
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA temp_store = MEMORY")
             os.chmod(path, 0o600)
+
+    def _switch_to_wal(self) -> None:
+        """SQLite does not wait for the lock that making a WAL takes, so two processes that open a new database must take turns."""
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._translated():

@@ -1,6 +1,7 @@
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def test_transactions_are_all_or_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert list(database.execute("SELECT * FROM t")) == []
     database.close()
+
+
+def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from offline_agent.vault.plain import PlainVault\n"
+        "d = PlainVault(Path(sys.argv[1])).database('d'); d.execute('CREATE TABLE IF NOT EXISTS t (x)')"
+    )
+    racers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(8)]
+    assert [racer.wait() for racer in racers] == [0] * 8
 
 
 def test_destroy_removes_one_name_only(tmp_path: Path) -> None:
