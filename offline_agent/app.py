@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
 from offline_agent.errors import IndexUnavailable, RepositoryError
-from offline_agent.llm.catalogue import card_for, load_catalogue, model_file
+from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.gguf import check_gguf, check_pinned
 from offline_agent.llm.process import LlamaProcess
 from offline_agent.protocols import Database, Retriever, VectorIndex
@@ -114,7 +114,7 @@ class Program:
     def card(self) -> ModelCard:
         """What is known of the model that answers, before it is loaded."""
         path = self.settings.model.path
-        return self._catalogue.model(self.settings.model.name) if path is None else card_for(path)
+        return self._catalogue.model(self.settings.model.name) if path is None else self._catalogue.recognise(path)
 
     @property
     def model_path(self) -> Path:
@@ -175,7 +175,10 @@ class Program:
         """The index that follows the files, in a worker that is started when first asked. It answers once it has read them."""
         if self._index is None:
             command = [sys.executable, "-P", "-m", "offline_agent", "serve-index", "--repo", str(self.repository.root)]
-            command += ["--settings", self.settings.model_dump_json()]  # ours, wherever they came from; no secret is in them
+            command += [
+                "--settings",
+                self.settings.model_dump_json(),
+            ]  # ours, wherever they came from; no secret is in them
             self._index = IndexProcess(command, self._index_directory)
         return self._index
 

@@ -1,12 +1,14 @@
 """Which models there are: the declarations of `models/catalogue.toml` as values."""
 
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from offline_agent.errors import UsageError
+from offline_agent.llm.gguf import hash_file
 from offline_agent.types import EmbedderCard, ModelCard, Value
 
 
@@ -23,6 +25,15 @@ class Catalogue(Value):
         if name not in self.embedders:
             raise UsageError(_unknown("embedder", name, self.embedders, "name a local directory in embedder.directory"))
         return self.embedders[name]
+
+    def recognise(self, path: Path) -> ModelCard:
+        """The card of a file wherever it lies: by size and hash where the catalogue has them, else what to assume of any GGUF."""
+        with suppress(OSError):  # what is wrong with the file is said when it is opened as a model
+            size = path.stat().st_size
+            for card in self.models.values():
+                if card.sha256 and card.size == size and hash_file(path) == card.sha256:
+                    return card
+        return card_for(path)
 
 
 def load_catalogue(directory: Path) -> Catalogue:

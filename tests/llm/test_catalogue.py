@@ -113,3 +113,12 @@ def test_stopping_early_is_noticed() -> None:
     assert model.stopped_early == 1
     model.close()
     assert model.closed
+
+
+def test_a_known_file_is_recognised_wherever_it_lies(tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.gguf"
+    copy.write_bytes((MODELS / "pocket.gguf").read_bytes())
+    assert load_catalogue(MODELS).recognise(copy).name == "pocket"
+    copy.write_bytes(bytes(copy.stat().st_size))
+    assert load_catalogue(MODELS).recognise(copy) == card_for(copy)
+    assert load_catalogue(MODELS).recognise(tmp_path / "missing.gguf").name == "missing"
