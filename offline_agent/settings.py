@@ -49,7 +49,7 @@ class ModelSettings(Value):
     context: int | None = None
     """Tokens of context; by default what the catalogue says, or 8192, and never more than the model was trained for."""
     threads: int | None = None
-    """Threads of llama.cpp; by default one for tiny models, else the number of physical cores."""
+    """Threads of llama.cpp; by default one for tiny models, else one less than there are physical cores."""
     gpu_layers: int = -1
     """Layers on the GPU, where llama.cpp was built for one: -1 is all of them, 0 none."""
     load_timeout_seconds: float = 600.0

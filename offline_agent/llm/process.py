@@ -183,7 +183,9 @@ class LlamaProcess:
     def _threads(self) -> int:
         wanted = self._settings.threads or self._card.threads
         if wanted is None:
-            wanted = 1 if self._path.stat().st_size < TINY_FILE else physical_cores()
+            # llama.cpp's threads wait for each other by spinning: one that shares its core with the index worker slows all of
+            # them many times over, so one core stays free.
+            wanted = 1 if self._path.stat().st_size < TINY_FILE else physical_cores() - 1
         return max(1, wanted)
 
     def _await_loaded(self, child: Child) -> Loaded:

@@ -31,6 +31,7 @@ class Repl:
         self._screen = screen
         self._status: IndexStatus | None = None
         self._closing = threading.Event()
+        self._waiting = ""
         self._retriever = program.following_retriever()
         self._session = program.session(self._retriever)
         self._prompt: PromptSession[str] = PromptSession(
@@ -60,6 +61,7 @@ class Repl:
         return 0
 
     def say(self, text: str, style: str = "") -> None:
+        self._write("")
         print_formatted_text(FormattedText([(style, printable(text))]), output=self._screen)
 
     def forget(self) -> None:
@@ -117,6 +119,7 @@ class Repl:
         for event in self._session.ask(question):
             if isinstance(event, Searched):
                 result = event.result
+                self._wait(f"reading {len(result.hits)} search results ...")
             elif isinstance(event, Token):
                 self._write(printable(event.text))
             elif isinstance(event, Answered):
@@ -126,16 +129,22 @@ class Repl:
 
     def _wait_for_words(self) -> None:
         """Until every file is searchable by its words, with progress: an answer from half an index misleads."""
-        shown = False
         while self._status is None or self._status.phase == IndexPhase.SCANNING:
-            if self._status is not None:
-                self._write(f"\r{index_line(self._status)}")
-                shown = True
+            self._wait(index_line(self._status))
             time.sleep(0.1)
-        if shown:
-            self._write("\r" + " " * 60 + "\r")
+
+    def _wait(self, text: str) -> None:
+        """Says what is being waited for, on a line that the next output replaces."""
+        self._put("\r" + text.ljust(len(self._waiting)))
+        self._waiting = text
 
     def _write(self, text: str) -> None:
+        if self._waiting:
+            self._put("\r" + " " * len(self._waiting) + "\r")
+            self._waiting = ""
+        self._put(text)
+
+    def _put(self, text: str) -> None:
         if self._screen is None:
             sys.stdout.write(text)
             sys.stdout.flush()
