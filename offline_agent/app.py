@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
-from offline_agent.errors import IndexUnavailable, RepositoryError
+from offline_agent.errors import AgentError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.gguf import check_gguf, check_pinned
 from offline_agent.llm.process import LlamaProcess
@@ -76,6 +76,7 @@ def open_repository(start: Path) -> Repository:
     return Repository(root=root)
 
 
+_SERVE_INDEX = "from offline_agent.app import serve_index; serve_index()"
 SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 """Phases in which nothing more comes by itself."""
 
@@ -83,6 +84,16 @@ SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 def open_program(settings: Settings, start: Path) -> "Program":
     """The program for the repository that `start` is in. Raises RepositoryError; nothing is started or written yet."""
     return Program(settings, open_repository(start))
+
+
+def serve_index() -> None:
+    """Is the index worker of the settings and the repository that the command line gives. Program starts it, people do not."""
+    settings, root = sys.argv[1:]
+    try:
+        with open_program(Settings.model_validate_json(settings), Path(root)) as program:
+            program.serve_index()
+    except AgentError as error:
+        sys.exit(str(error))
 
 
 class Program:
@@ -174,11 +185,9 @@ class Program:
     def following_retriever(self) -> IndexProcess:
         """The index that follows the files, in a worker that is started when first asked. It answers once it has read them."""
         if self._index is None:
-            command = [sys.executable, "-P", "-m", "offline_agent", "serve-index", "--repo", str(self.repository.root)]
-            command += [
-                "--settings",
-                self.settings.model_dump_json(),
-            ]  # ours, wherever they came from; no secret is in them
+            # Our settings, wherever they came from; no secret is in them.
+            worker = (_SERVE_INDEX, self.settings.model_dump_json(), str(self.repository.root))
+            command = [sys.executable, "-P", "-c", *worker]
             self._index = IndexProcess(command, self._index_directory)
         return self._index
 

@@ -7,7 +7,6 @@ from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
 from offline_agent.cli.terminal import printable
 from offline_agent.protocols import Retriever
-from offline_agent.settings import Settings
 from offline_agent.types import IndexPhase, IndexStatus
 
 
@@ -30,10 +29,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         if name == "status":
             command.add_argument("--json", action="store_true", help="one JSON object")
         command.set_defaults(run=action)
-    serve = commands.add_parser("serve-index")  # the index worker; started by the program, not by people
-    add_repository(serve)
-    serve.add_argument("--settings", type=Settings.model_validate_json, required=True)
-    serve.set_defaults(run=_serve)
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -97,7 +92,7 @@ def summary(status: IndexStatus) -> str:
         f"{f' ({status.embedder})' if status.embedder else ''}; {status.phase}."
     ]
     if status.skipped:
-        lines.append(f"{len(status.skipped)} files skipped; `offline-agent index status` says why.")
+        lines.append(f"{len(status.skipped)} files are not indexed (`offline-agent index status` lists them).")
     if status.problem:
         lines.append(f"Problem: {status.problem}")
     return "\n".join(lines)
@@ -105,9 +100,3 @@ def summary(status: IndexStatus) -> str:
 
 def _describe(status: IndexStatus) -> str:
     return "vectors" if status.phase != IndexPhase.LOADING else "vectors (loading the embedder)"
-
-
-def _serve(arguments: argparse.Namespace) -> int:
-    with app.open_program(arguments.settings, arguments.repo) as program:
-        program.serve_index()
-    return 0
