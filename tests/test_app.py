@@ -1,0 +1,85 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from offline_agent.app import SETTLED, Program, open_program, open_repository
+from offline_agent.errors import IndexUnavailable, RepositoryError
+from offline_agent.settings import load_settings
+from offline_agent.types import IndexPhase
+
+
+def test_a_repository_is_the_nearest_checkout_above(tmp_path: Path) -> None:
+    (tmp_path / "project" / ".git").mkdir(parents=True)
+    inside = tmp_path / "project" / "src" / "deep"
+    inside.mkdir(parents=True)
+    assert open_repository(inside).root == tmp_path / "project"
+    (inside / ".git").write_text("gitdir: elsewhere\n")  # a worktree or a submodule
+    assert open_repository(inside).root == inside
+
+
+def test_without_a_checkout_it_is_the_directory_itself(tmp_path: Path) -> None:
+    assert open_repository(tmp_path).root == tmp_path
+
+
+def test_a_link_and_its_target_are_one_repository(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert open_repository(tmp_path / "link").key == open_repository(tmp_path / "real").key
+
+
+def test_repositories_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    keys = set()
+    for parent in ("a", "b"):
+        (tmp_path / parent / "same näme").mkdir(parents=True)
+        keys.add(open_repository(tmp_path / parent / "same näme").key)
+    assert len(keys) == 2
+    assert all(key.startswith("repos/same_n_me-") for key in keys)
+
+
+@pytest.mark.parametrize("place", ["/", "/no/where", __file__])
+def test_what_is_no_project_is_refused(place: str) -> None:
+    with pytest.raises(RepositoryError):
+        open_repository(Path(place))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    (tmp_path / "one.py").write_text("def first():\n    return 1\n")
+    return open_program(load_settings(), tmp_path)
+
+
+def wait_until_read(program: Program) -> None:
+    while program.following_retriever().status().phase is IndexPhase.SCANNING:
+        time.sleep(0.05)
+
+
+def test_a_saved_file_is_found_through_the_worker_that_others_share(program: Program, tmp_path: Path) -> None:
+    with program, open_program(load_settings(), tmp_path) as other:
+        wait_until_read(program)
+        (tmp_path / "two.py").write_text("def freshly_saved():\n    return 2\n")
+        assert program.following_retriever().wait_current(10)
+        hits = other.one_shot_retriever().search("freshly_saved", 1).hits
+        assert [hit.chunk.symbol for hit in hits] == ["freshly_saved"]
+        with pytest.raises(IndexUnavailable, match="End it first"):
+            other.clear_index()
+
+
+def test_a_killed_index_worker_is_replaced(program: Program) -> None:
+    with program:
+        wait_until_read(program)
+        index = program.following_retriever()
+        assert index._process is not None
+        os.kill(index._process.pid, signal.SIGKILL)
+        assert index.search("first", 1).hits[0].chunk.symbol == "first"
+
+
+def test_the_whole_index_has_a_vector_for_every_chunk(program: Program) -> None:
+    with program:
+        result = program.complete_retriever().search("the function that comes first", 3)
+        status = program.index_status()
+    assert result.dense
+    assert status.phase in SETTLED
+    assert status.vectors == status.chunks == 1
