@@ -24,6 +24,7 @@ from offline_agent.agent.loop import Session
 from offline_agent.errors import AgentError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.gguf import check_gguf, check_pinned
+from offline_agent.llm.messages import Confinement
 from offline_agent.llm.process import LlamaProcess
 from offline_agent.protocols import Database, Retriever, VectorIndex
 from offline_agent.retrieval import embed
@@ -144,6 +145,12 @@ class Program:
         if self.card.sha256:
             check_pinned(self.model_path, self.card.sha256, self.card.size)
         return self.start_model().load()
+
+    def model_confinement(self) -> Confinement:
+        """What the kernel keeps the model's process from. Raises a ModelError."""
+        model = self.start_model()
+        model.load()
+        return model.confinement
 
     def check_embedder(self) -> str:
         """Finds the embedder and compares every pinned hash; returns where it is. Raises an EmbedderError."""

@@ -73,6 +73,7 @@ def examine(program: app.Program) -> Iterator[Check]:
     )
     yield from map(_package, _PACKAGES)
     yield _checked("model", lambda: _model(program))
+    yield _confinement(program)
     yield _checked(
         "embedder", lambda: f"{program.settings.embedder.name}, every hash right, in {program.check_embedder()}"
     )
@@ -103,6 +104,19 @@ def _model(program: app.Program) -> str:
     where = "GPU" if info.gpu else "CPU"
     size = f"{info.parameters / 1e6:.1f} M parameters, {info.context} tokens of context"
     return f"{info.name}, {size}, on {where}, {pinned}, {info.path}"
+
+
+def _confinement(program: app.Program) -> Check:
+    try:
+        kept = program.model_confinement()
+    except AgentError:
+        return Check("model process", "note", "not started, since the model cannot be loaded")
+    denials = (("sockets", kept.sockets_denied), ("files but the model", kept.files_denied))
+    denied = " and ".join(what for what, is_denied in denials if is_denied)
+    if all(is_denied for _, is_denied in denials):
+        return Check("model process", "ok", f"the kernel keeps it from {denied}")
+    missing = "The kernel lacks seccomp or Landlock, or llama.cpp uses a GPU: a broken model file could do more harm."
+    return Check("model process", "note", f"the kernel keeps it from {denied or 'nothing'}", missing)
 
 
 def _index(program: app.Program) -> str:
