@@ -132,7 +132,10 @@ class Message(Value):
 
 
 class Sampling(Value):
-    """How the next token is drawn. Temperature 0 is greedy; a repeat penalty other than 1 hurts code."""
+    """How the next token is drawn. Temperature 0 is greedy; a repeat penalty other than 1 hurts code.
+
+    `grammar` is GBNF (llama.cpp's grammars/README.md) with a rule `root`: nothing else can be written. Empty leaves the model free.
+    """
 
     max_tokens: int = 512
     temperature: float = 0.0
@@ -140,6 +143,7 @@ class Sampling(Value):
     top_k: int = 40
     repeat_penalty: float = 1.0
     seed: int = 0
+    grammar: str = ""
 
 
 # --- models ------------------------------------------------------------------------------------------------------

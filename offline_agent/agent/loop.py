@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 from offline_agent.agent.cite import Citer
 from offline_agent.agent.prompt import Prompt, build_prompt, fitted
-from offline_agent.agent.record import read_record
+from offline_agent.agent.record import read_record, record_grammar
 from offline_agent.protocols import ChatModel, Retriever
 from offline_agent.settings import AskSettings
 from offline_agent.types import Answered, Event, Message, ModelCard, Searched, Token
@@ -29,7 +29,7 @@ class Session:
         yield Searched(result=result)
         card = fitted(self._card, self._model.load().context)
         prompt = build_prompt(question, result.hits, self._turns, card, self._model.count_tokens)
-        answered = yield from self._answer(prompt)
+        answered = yield from self._answer(question, prompt)
         self._turns += [Message(role="user", content=question), Message(role="assistant", content=answered.text)]
         yield answered
 
@@ -37,13 +37,14 @@ class Session:
         """Begins anew: earlier turns are no longer shown to the model."""
         self._turns.clear()
 
-    def _answer(self, prompt: Prompt) -> Generator[Event, None, Answered]:
+    def _answer(self, question: str, prompt: Prompt) -> Generator[Event, None, Answered]:
         sampling = self._card.sampling.model_copy(update={"max_tokens": self._max_tokens})
-        pieces = self._model.stream(prompt.messages, sampling)
         if self._card.answers == "record":
-            answered = read_record("".join(pieces), prompt.hits)
+            sampling = sampling.model_copy(update={"grammar": record_grammar(question, prompt.hits)})
+            answered = read_record("".join(self._model.stream(prompt.messages, sampling)), prompt.hits)
             yield Token(text=answered.text)
             return answered
+        pieces = self._model.stream(prompt.messages, sampling)
         citer = Citer(prompt.hits)
         text = ""
         for piece in citer.rewrite(pieces):

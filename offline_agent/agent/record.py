@@ -5,16 +5,19 @@ excerpt's chunk by the program, so they are right whenever the choice is. A reco
 names is not shown; the search results stand in its place, labelled as such.
 """
 
+import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from offline_agent.agent.cite import citation_of
 from offline_agent.types import Answered, Chunk, Hit
 
+_INTENTS = ("where", "what", "args", "which")
 _RECORD = re.compile(
-    r"^(?:(?P<name>\S+)\[(?P<marker>\d)\] (?P<intent>where|what|args|which)|(?P<absent>\S+) none|(?P<other>other))$"
+    rf"^(?:(?P<name>\S+)\[(?P<marker>\d)\] (?P<intent>{'|'.join(_INTENTS)})|(?P<absent>\S+) none|(?P<other>other))$"
 )
+_WORD = re.compile(r"\w[\w.]*")
 _DEFINITION = re.compile(r"^(?:async def|def|class)\b", re.MULTILINE)
 _MARK = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|\#[^\n]*|[()\[\]{}:]""")  # strings and comments are stepped over whole
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
@@ -23,6 +26,28 @@ ABOUT = (
     "I am pocket, a demonstration model. I can say where something is defined, what it does, what arguments it takes and "
     "which file handles something. For anything else bring a GGUF model: --model PATH."
 )
+
+
+def record_grammar(question: str, hits: Sequence[Hit]) -> str:
+    """GBNF of the records that can be true: a name of a hit with that hit's marker, a word of the question, or `other`."""
+    cited = [f"{name}[{number}] " for number, hit in enumerate(hits, 1) for name in _names_of(hit.chunk)]
+    absent = dict.fromkeys(word.strip(".") for word in _WORD.findall(question))
+    rules = ['root ::= other | cited intent | absent " none"' if cited else 'root ::= other | absent " none"']
+    rules.append('other ::= "other"')
+    if cited:
+        rules += [f"cited ::= {_alternatives(cited)}", f"intent ::= {_alternatives(_INTENTS)}"]
+    rules.append(f"absent ::= {_alternatives([word for word in absent if word] or ['it'])}")
+    return "\n".join(rules)
+
+
+def _names_of(chunk: Chunk) -> list[str]:
+    """`A.b.c` -> A.b.c, b.c, c: the ways a question may name it."""
+    steps = chunk.symbol.split(".") if chunk.symbol else []
+    return [".".join(steps[start:]) for start in range(len(steps))]
+
+
+def _alternatives(texts: Iterable[str]) -> str:
+    return " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)  # GBNF escapes strings as JSON does
 
 
 def read_record(text: str, hits: Sequence[Hit]) -> Answered:

@@ -152,7 +152,7 @@ class Engine:
     ) -> tuple[int, Stop]:
         """Draws tokens until the model ends, `limit` is reached or the person has enough. Returns how many, and which."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        with _sampler(sampling, self._vocabulary.size) as sampler:
+        with _sampler(sampling, self._vocabulary) as sampler:
             for written in range(limit):
                 if cancelled():
                     return written, "user"
@@ -237,12 +237,13 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 @contextmanager
-def _sampler(sampling: Sampling, vocabulary: int) -> Iterator[Pointer]:
-    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+def _sampler(sampling: Sampling, vocabulary: Vocabulary) -> Iterator[Pointer]:
     links: list[Pointer] = []
+    if sampling.grammar:  # first, so that the others choose among what it admits
+        links.append(_grammar(sampling.grammar, vocabulary))
     if sampling.repeat_penalty != 1.0:
         links.append(
-            llama_cpp.llama_sampler_init_penalties(vocabulary, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
+            llama_cpp.llama_sampler_init_penalties(vocabulary.size, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
         )
     if sampling.temperature <= 0.0:
         links.append(llama_cpp.llama_sampler_init_greedy())
@@ -251,9 +252,17 @@ def _sampler(sampling: Sampling, vocabulary: int) -> Iterator[Pointer]:
         links.append(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
         links.append(llama_cpp.llama_sampler_init_temp(sampling.temperature))
         links.append(llama_cpp.llama_sampler_init_dist(sampling.seed))
+    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     for link in links:
         llama_cpp.llama_sampler_chain_add(chain, link)
     try:
         yield chain
     finally:
         llama_cpp.llama_sampler_free(chain)  # frees its links too
+
+
+def _grammar(text: str, vocabulary: Vocabulary) -> Pointer:
+    link: Pointer | None = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, text.encode("utf-8"), b"root")
+    if link is None:
+        raise ModelError("llama.cpp does not understand the grammar of the answer. This is a bug: please report it.")
+    return link

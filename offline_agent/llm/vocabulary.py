@@ -14,7 +14,7 @@ class Vocabulary:
         vocab = llama_cpp.llama_model_get_vocab(model)
         if vocab is None:
             raise ModelError("The model has no vocabulary.")
-        self._vocab = vocab
+        self.pointer = vocab
         self.size = llama_cpp.llama_vocab_n_tokens(vocab)
         self._piece = ctypes.create_string_buffer(64)
 
@@ -23,47 +23,47 @@ class Vocabulary:
         data = text.encode("utf-8", "replace")
         room = len(data) + 8  # a token has a byte at least; SentencePiece adds a space in front
         tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
+        count = llama_cpp.llama_tokenize(self.pointer, data, len(data), tokens, room, False, False)
         if count < 0:  # it wants more room than any tokenizer should
             room = -count
             tokens = (llama_cpp.llama_token * room)()
-            count = llama_cpp.llama_tokenize(self._vocab, data, len(data), tokens, room, False, False)
+            count = llama_cpp.llama_tokenize(self.pointer, data, len(data), tokens, room, False, False)
         return list(tokens[: max(0, count)])
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token, perhaps half a character; nothing for a special token."""
-        size = llama_cpp.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, False)
+        size = llama_cpp.llama_token_to_piece(self.pointer, token, self._piece, len(self._piece), 0, False)
         if size < 0:
             self._piece = ctypes.create_string_buffer(-size)
-            size = llama_cpp.llama_token_to_piece(self._vocab, token, self._piece, len(self._piece), 0, False)
+            size = llama_cpp.llama_token_to_piece(self.pointer, token, self._piece, len(self._piece), 0, False)
         return self._piece.raw[: max(0, size)]
 
     def ends(self, token: int) -> bool:
         """Whether the token ends an answer."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+        return bool(llama_cpp.llama_vocab_is_eog(self.pointer, token))
 
     @property
     def bos(self) -> int:
         """The token that begins a text, or -1."""
-        return int(llama_cpp.llama_vocab_bos(self._vocab))
+        return int(llama_cpp.llama_vocab_bos(self.pointer))
 
     @property
     def eos(self) -> int:
-        return int(llama_cpp.llama_vocab_eos(self._vocab))
+        return int(llama_cpp.llama_vocab_eos(self.pointer))
 
     @property
     def wants_bos(self) -> bool:
-        return self.bos >= 0 and bool(llama_cpp.llama_vocab_get_add_bos(self._vocab))
+        return self.bos >= 0 and bool(llama_cpp.llama_vocab_get_add_bos(self.pointer))
 
     def text(self, token: int) -> str:
         """How a template writes the token; empty for -1."""
-        return llama_cpp.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace") if token >= 0 else ""
+        return llama_cpp.llama_vocab_get_text(self.pointer, token).decode("utf-8", "replace") if token >= 0 else ""
 
     def specials(self) -> Iterator[Special]:
         """The tokens that only a template may write: what llama.cpp skips when it tokenises plain text."""
         special = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
         for token in range(self.size):
-            attributes = llama_cpp.llama_vocab_get_attr(self._vocab, token)
+            attributes = llama_cpp.llama_vocab_get_attr(self.pointer, token)
             if attributes & special:
                 yield Special(
                     id=token,

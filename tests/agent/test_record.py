@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_agent.agent.record import ABOUT, docstring_summary, read_record, signature
+from offline_agent.agent.record import ABOUT, docstring_summary, read_record, record_grammar, signature
 from offline_agent.types import Chunk, Hit
 
 CLOSE = Chunk(
@@ -102,3 +102,21 @@ def test_any_text_has_a_signature_and_a_summary(text: str) -> None:
 )
 def test_docstring_summaries(text: str, summary: str) -> None:
     assert docstring_summary(Chunk(path="x", start_line=1, end_line=1, symbol="f", text=text)) == summary
+
+
+def test_the_grammar_admits_what_can_be_true() -> None:
+    assert record_grammar("Where is session.close() defined?", HITS).split("\n") == [
+        'root ::= other | cited intent | absent " none"',
+        'other ::= "other"',
+        'cited ::= "Session.close[1] " | "close[1] " | "open_it[2] "',
+        'intent ::= "where" | "what" | "args" | "which"',
+        'absent ::= "Where" | "is" | "session.close" | "defined"',
+    ]
+
+
+def test_the_grammar_without_hits_or_words() -> None:
+    assert record_grammar("?", []).split("\n") == [
+        'root ::= other | absent " none"',
+        'other ::= "other"',
+        'absent ::= "it"',
+    ]

@@ -169,7 +169,18 @@ def test_no_process_of_ours_opens_an_internet_socket(repository: Path, tmp_path:
     """Front, model worker and index worker with torch and Chroma: every socket call of all of them is looked at."""
     log = tmp_path / "strace.log"
     for command in (["index", "--repo", repository, "build"], ["ask", "--repo", repository, "Where is Cart defined?"]):
-        traced = ["strace", "-f", "-e", "trace=socket,connect", "-o", log, sys.executable, "-m", "offline_agent", *command]
+        traced = [
+            "strace",
+            "-f",
+            "-e",
+            "trace=socket,connect",
+            "-o",
+            log,
+            sys.executable,
+            "-m",
+            "offline_agent",
+            *command,
+        ]
         done = subprocess.run([str(word) for word in traced], capture_output=True, text=True, timeout=120)
         if "ptrace" in done.stderr:
             pytest.skip("no right to trace here")

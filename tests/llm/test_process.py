@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from offline_agent.errors import ModelDied, PromptTooLong, UsageError
+from offline_agent.errors import ModelDied, ModelError, PromptTooLong, UsageError
 from offline_agent.llm.catalogue import card_for
 from offline_agent.llm.process import LlamaProcess
 from offline_agent.settings import ModelSettings
-from offline_agent.types import Message
+from offline_agent.types import Message, Sampling
 
 from .conftest import ENDLESS, POCKET, QUESTION, SHORT
 
@@ -64,6 +64,22 @@ def test_length_limit_stops_the_answer(model: LlamaProcess) -> None:
     assert model.stop_reason == "length"
     assert model.usage is not None
     assert model.usage.answer_tokens == 5
+
+
+@pytest.mark.parametrize("sampling", [SHORT, ENDLESS])
+def test_a_grammar_is_obeyed_whatever_the_model_would_say(model: LlamaProcess, sampling: Sampling) -> None:
+    grammar = 'root ::= "naïve \\"[1] \\"" | "no[2] where"'
+    said = "".join(model.stream(QUESTION, sampling.model_copy(update={"grammar": grammar, "max_tokens": 64})))
+    assert said in ('naïve "[1] "', "no[2] where")
+    assert model.stop_reason == "end"
+
+
+def test_a_grammar_that_is_none_is_an_error_and_the_worker_stays(model: LlamaProcess) -> None:
+    pid = model.pid
+    with pytest.raises(ModelError, match="grammar"):
+        list(model.stream(QUESTION, SHORT.model_copy(update={"grammar": "root := what"})))
+    assert list(model.stream(QUESTION, SHORT))
+    assert model.pid == pid
 
 
 def test_max_tokens_is_cut_to_what_is_left_of_the_context() -> None:
