@@ -262,7 +262,7 @@ def _sampler(sampling: Sampling, vocabulary: Vocabulary) -> Iterator[Pointer]:
 
 
 def _grammar(text: str, vocabulary: Vocabulary) -> Pointer:
-    link: Pointer | None = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, text.encode("utf-8"), b"root")
-    if link is None:
+    link: Pointer = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, text.encode("utf-8"), b"root")
+    if not link:  # a null pointer is an object, and false
         raise ModelError("llama.cpp does not understand the grammar of the answer. This is a bug: please report it.")
     return link
