@@ -43,9 +43,13 @@ def watch(arguments: argparse.Namespace) -> int:
         worker = program.following_retriever()
         print(summary(show_progress(worker)))
         print("Watching. Ctrl-C ends it.", flush=True)
-        while True:
-            time.sleep(1)
-            worker.status()
+        try:
+            while True:
+                time.sleep(1)
+                worker.status()
+        except KeyboardInterrupt:
+            print("\nNo longer watching.")
+            return 0
 
 
 def status(arguments: argparse.Namespace) -> int:
