@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
-from offline_agent.errors import AgentError, IndexUnavailable, RepositoryError
+from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.gguf import check_gguf, check_pinned
 from offline_agent.llm.messages import Confinement
@@ -181,12 +181,15 @@ class Program:
         return local
 
     def complete_retriever(self, progress: StatusProgress | None = None) -> Retriever:
-        """The worker, once it has embedded everything there is."""
+        """The worker, once it has embedded everything there is. Raises an EmbedderError where that cannot be."""
+        self.check_embedder()
         index = self.following_retriever()
         while (status := index.status()).phase not in SETTLED:
             if progress is not None:
                 progress(status)
             time.sleep(0.2)
+        if status.phase is IndexPhase.LEXICAL_ONLY:
+            raise EmbedderError(status.problem)
         return index
 
     def following_retriever(self) -> IndexProcess:

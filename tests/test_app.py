@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offline_agent.app import SETTLED, Program, open_program, open_repository
-from offline_agent.errors import IndexUnavailable, RepositoryError
+from offline_agent.errors import EmbedderHashMismatch, IndexUnavailable, RepositoryError
 from offline_agent.settings import load_settings
 from offline_agent.types import IndexPhase
 
@@ -83,3 +84,24 @@ def test_the_whole_index_has_a_vector_for_every_chunk(program: Program) -> None:
     assert result.dense
     assert status.phase in SETTLED
     assert status.vectors == status.chunks == 1
+
+
+def test_a_wrong_embedder_hash_is_said_and_words_still_answer(tmp_path: Path) -> None:
+    settings = load_settings()
+    declarations = tmp_path / "declarations"
+    shutil.copytree(settings.index_declarations, declarations / "index")
+    (declarations / "models").mkdir()
+    catalogue = (settings.models_directory / "catalogue.toml").read_text()
+    weights = '"model.safetensors" = "53aa'
+    assert weights in catalogue
+    (declarations / "models" / "catalogue.toml").write_text(catalogue.replace(weights, weights[:-4] + "dead"))
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "one.py").write_text("def first():\n    return 1\n")
+    with open_program(settings.model_copy(update={"declarations": declarations}), tmp_path / "shop") as program:
+        with pytest.raises(EmbedderHashMismatch, match="model"):
+            program.complete_retriever()
+        index = program.following_retriever()
+        while (status := index.status()).phase is not IndexPhase.LEXICAL_ONLY:
+            time.sleep(0.05)
+        assert "model.safetensors" in status.problem
+        assert index.search("first", 1).hits[0].chunk.symbol == "first"

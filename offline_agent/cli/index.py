@@ -2,11 +2,12 @@
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
 from offline_agent.cli.terminal import printable
-from offline_agent.protocols import Retriever
 from offline_agent.types import IndexPhase, IndexStatus
 
 
@@ -33,20 +34,23 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def build(arguments: argparse.Namespace) -> int:
     with app.open_program(settings_for(arguments), arguments.repo) as program:
-        final = show_progress(program.following_retriever())
-    print(summary(final))
+        with status_bars() as show:
+            index = program.complete_retriever(show)
+            show(index.status())
+        print(summary(index.status()))
     return 0
 
 
 def watch(arguments: argparse.Namespace) -> int:
     with app.open_program(settings_for(arguments), arguments.repo) as program:
-        worker = program.following_retriever()
-        print(summary(show_progress(worker)))
-        print("Watching. Ctrl-C ends it.", flush=True)
+        index = program.following_retriever()
         try:
+            with status_bars() as show:
+                program.complete_retriever(show)
+            print(f"{summary(index.status())}\nWatching. Ctrl-C ends it.", flush=True)
             while True:
                 time.sleep(1)
-                worker.status()
+                index.status()
         except KeyboardInterrupt:
             print("\nNo longer watching.")
             return 0
@@ -71,23 +75,24 @@ def clear(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def show_progress(index: Retriever) -> IndexStatus:
-    """Two bars, files and vectors, until the index is current."""
+@contextmanager
+def status_bars() -> Iterator[Callable[[IndexStatus], None]]:
+    """Two bars on standard error, files and vectors, that the function given moves."""
     from rich.console import Console  # 0.07 s of CPU that only this needs
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         files, vectors = progress.add_task("files", total=None), progress.add_task("vectors", total=None)
-        while True:
-            current = index.status()
-            progress.update(files, completed=current.files, total=current.files_total or None)
+
+        def show(status: IndexStatus) -> None:
+            loading = " (loading the embedder)" if status.phase is IndexPhase.LOADING else ""
+            progress.update(files, completed=status.files, total=status.files_total or None)
             progress.update(
-                vectors, completed=current.vectors, total=current.chunks or None, description=_describe(current)
+                vectors, completed=status.vectors, total=status.chunks or None, description=f"vectors{loading}"
             )
-            if current.phase in app.SETTLED:
-                return current
-            time.sleep(0.2)
+
+        yield show
 
 
 def summary(status: IndexStatus) -> str:
@@ -100,7 +105,3 @@ def summary(status: IndexStatus) -> str:
     if status.problem:
         lines.append(f"Problem: {status.problem}")
     return "\n".join(lines)
-
-
-def _describe(status: IndexStatus) -> str:
-    return "vectors" if status.phase != IndexPhase.LOADING else "vectors (loading the embedder)"
