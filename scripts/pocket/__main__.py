@@ -23,7 +23,7 @@ MEASURED = re.compile(r"(<!-- measured -->\n).*(\n<!-- /measured -->)", re.DOTAL
 HELP = """\
 Make models/pocket.gguf, the built-in model, from nothing but the Python source on this machine.
 
-stages, each skipped when its result is there:
+stages, each skipped when its result is there and newer than what it is made from:
   extract    Python packages and the standard library -> spans.jsonl        about 1 minute
   tokenizer  spans -> tokenizer.json                                        seconds
   data       spans and phrasings -> data/*.npz, what training reads         about 2 minutes
@@ -150,6 +150,8 @@ def run_export(work: Work, options: argparse.Namespace) -> None:
 def run_evaluate(work: Work, options: argparse.Namespace) -> None:
     """The model of this build, or the shipped one where nothing was built."""
     file = work.model if work.model.exists() else MODEL
+    if not missing(work.report, [file], options.only == "evaluate"):
+        return
     run_extract(work, options)
     cases = data.evaluation_cases(work.spans, 1040)
     report, outcomes = evaluate.evaluate(file, cases)
@@ -171,7 +173,9 @@ STAGES: dict[str, Callable[[Work, argparse.Namespace], None]] = {
 
 def install(work: Work) -> None:
     """Ship the model: the file, its hash and size in the catalogue, its measured figures in the card."""
-    shutil.copyfile(work.model, MODEL)
+    temporary = MODEL.with_suffix(".partial")
+    shutil.copyfile(work.model, temporary)
+    temporary.replace(MODEL)
     digest, size = hashlib.sha256(MODEL.read_bytes()).hexdigest(), MODEL.stat().st_size
     before, entry = CATALOGUE.read_text(encoding="utf-8").split("[models.pocket]\n", 1)
     entry = re.sub(r'(?m)^sha256 = "[0-9a-f]*"', f'sha256 = "{digest}"', entry, count=1)
