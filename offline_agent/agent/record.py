@@ -112,7 +112,10 @@ def signature(chunk: Chunk) -> str:
     """The parenthesised parameters of a definition as they are written, on one line; its first line where there are none."""
     text, start, end = _header(chunk)
     parameters = re.search(r"\(.*\)", text[start:end], re.DOTALL)
-    return " ".join(parameters[0].split()) if parameters else _first_line(chunk)
+    if parameters is None:
+        return _first_line(chunk)
+    inside = " ".join(parameters[0][1:-1].split())
+    return f"({inside.removesuffix(',')})"
 
 
 def docstring_summary(chunk: Chunk) -> str:

@@ -12,8 +12,10 @@ CLOSE = Chunk(
     symbol="Session.close",
     kind="function",
     text='''    @deco(x=":")
-    async def close(self, sep="(", *, limits: dict[str, int] = {},
-                    b=1) -> dict[str, int]:
+    async def close(
+        self, sep="(", *, limits: dict[str, int] = {},
+        b=1,
+    ) -> dict[str, int]:
         # why
         r"""Close what is open: at once. And more.
 
