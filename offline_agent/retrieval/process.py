@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from offline_agent.types import IndexStatus, SearchResult
 
 T = TypeVar("T")
 _GOODBYE_SECONDS = 0.2
+_PAUSES = (0.0, 0.1, 0.5)
 
 
 class IndexProcess:
@@ -44,10 +46,14 @@ class IndexProcess:
                 self._process.wait(timeout=_GOODBYE_SECONDS)
 
     def _ask(self, question: Callable[[RemoteIndex], T]) -> T:
-        try:
-            return self._ask_once(question)
-        except IndexUnavailable:
-            return self._ask_once(question)  # it was killed, or its session ended: a new one takes over
+        """Asks again when the worker was killed or its session ended: a new one takes over. A dying one still accepts
+        connections for a moment, so the second try may meet it once more."""
+        for pause in _PAUSES:
+            try:
+                return self._ask_once(question)
+            except IndexUnavailable:
+                time.sleep(pause)
+        return self._ask_once(question)
 
     def _ask_once(self, question: Callable[[RemoteIndex], T]) -> T:
         remote = self._connected()
