@@ -58,7 +58,9 @@ def test_seeds_make_noise_repeatable(engine: Engine) -> None:
 
 
 def test_a_repeat_penalty_is_applied_when_asked_for(engine: Engine) -> None:
-    digits = Sampling(max_tokens=60, grammar="root ::= [0-9]{10}")  # a digit is a token, and the model would repeat a few
+    digits = Sampling(
+        max_tokens=60, grammar="root ::= [0-9]{10}"
+    )  # a digit is a token, and the model would repeat a few
     punished = ask(engine, QUESTION, digits.model_copy(update={"repeat_penalty": 50.0}))[0]
     assert len(set(punished)) > len(set(ask(engine, QUESTION, digits)[0]))
 
