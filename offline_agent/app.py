@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 from offline_agent.agent.loop import Session
 from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
+from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.gguf import check_gguf, check_pinned
 from offline_agent.llm.messages import Confinement
 from offline_agent.llm.process import LlamaProcess
@@ -90,6 +91,7 @@ def open_program(settings: Settings, start: Path) -> "Program":
 def serve_index() -> None:
     """Is the index worker of the settings and the repository that the command line gives. Program starts it, people do not."""
     settings, root = sys.argv[1:]
+    deny_internet()  # before torch and Chroma are loaded: told to stay offline, they also cannot do otherwise
     try:
         with open_program(Settings.model_validate_json(settings), Path(root)) as program:
             program.serve_index()

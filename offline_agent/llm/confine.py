@@ -38,7 +38,7 @@ X32 = 0x40000000
 """Numbers from here on are x86-64's second system call table, which would get round the list."""
 
 # Machine: its audit architecture, its numbers of seccomp(2) and socket(2), and those of what is refused altogether: io_uring_setup,
-# ptrace, process_vm_readv, process_vm_writev, pidfd_getfd, execve, execveat.
+# ptrace, process_vm_readv, process_vm_writev, pidfd_getfd, and the two that start programs, execve and execveat.
 MACHINES = {
     "x86_64": (0xC000003E, 317, 41, (425, 101, 310, 311, 438, 59, 322)),
     "aarch64": (0xC00000B7, 277, 198, (425, 117, 270, 271, 438, 221, 281)),
@@ -49,14 +49,32 @@ def confine(files: Sequence[Path], gpu: bool) -> Confinement:
     """Confines this process for good; threads inherit it. Returns what the kernel took part in."""
     if sys.platform != "linux":
         return Confinement()
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
+    libc = _libc()
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # RLIMIT_CORE would not do: the kernel ignores it for systemd-coredump
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return Confinement()
     # Landlock first: seccomp is the outer wall and needs nothing more.
     files_denied = not gpu and _deny_files(libc, files)
     return Confinement(sockets_denied=_deny_sockets(libc, allow_local=gpu), files_denied=files_denied)
+
+
+def deny_internet() -> bool:
+    """Keeps this process, its threads and what it starts from every socket but local ones, for good. False where the kernel cannot.
+
+    For processes that load large libraries which might try the network although they were told not to.
+    """
+    if sys.platform != "linux":
+        return False
+    libc = _libc()
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    return _deny_sockets(libc, allow_local=True, allow_programs=True)
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc
 
 
 def _deny_files(libc: ctypes.CDLL, files: Sequence[Path]) -> bool:
@@ -88,12 +106,12 @@ def _allow_reading(libc: ctypes.CDLL, ruleset: int, file: Path) -> bool:
         os.close(descriptor)
 
 
-def _deny_sockets(libc: ctypes.CDLL, allow_local: bool) -> bool:
+def _deny_sockets(libc: ctypes.CDLL, allow_local: bool, allow_programs: bool = False) -> bool:
     machine = MACHINES.get(platform.machine())
     if machine is None or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     architecture, seccomp, socket, refused = machine
-    program = filter_program(architecture, socket, refused, allow_local)
+    program = filter_program(architecture, socket, refused[:-2] if allow_programs else refused, allow_local)
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
     header = struct.pack("@HP", len(program), ctypes.addressof(code))
     # TSYNC: a library may have started a thread already, and it must not be the way out.

@@ -91,3 +91,26 @@ def test_the_worker_is_confined_in_all_its_threads(model: LlamaProcess) -> None:
     if model.confinement.sockets_denied:
         assert all("Seccomp:\t2" in (t / "status").read_text() for t in threads)
         assert all("NoNewPrivs:\t1" in (t / "status").read_text() for t in threads)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        ("socket.socket(socket.AF_INET)", "refused"),
+        ("socket.socket(socket.AF_INET6)", "refused"),
+        ("socket.socket(socket.AF_UNIX).close()", "done"),
+        ("open('/etc/hostname').close()", "done"),
+        ("subprocess.run(['/bin/true'], check=True)", "done"),
+        ("subprocess.run([sys.executable, '-c', 'import socket; socket.socket()'], check=True)", "refused"),
+    ],
+)
+def test_without_the_internet_the_rest_goes_on(attempt: str, said: str) -> None:
+    code = (
+        "import socket, subprocess, sys\nfrom offline_agent.llm.confine import deny_internet\n"
+        f"if not deny_internet(): print('no seccomp'); sys.exit()\ntry:\n    {attempt}\n    print('done')\n"
+        "except (OSError, subprocess.CalledProcessError):\n    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    if "no seccomp" in done.stdout:
+        pytest.skip("this kernel has no seccomp")
+    assert done.stdout.split()[-1] == said
