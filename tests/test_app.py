@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def test_a_saved_file_is_found_through_the_worker_that_others_share(program: Pro
         assert [hit.chunk.symbol for hit in hits] == ["freshly_saved"]
         with pytest.raises(IndexUnavailable, match="End it first"):
             other.clear_index()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+def test_the_index_worker_is_held_by_the_kernel(program: Program) -> None:
+    with program:
+        wait_until_read(program)
+        process = program.following_retriever()._process
+        assert process is not None
+        filtered = "Seccomp:\t2"
+        assert filtered in Path(f"/proc/{process.pid}/status").read_text()
 
 
 def test_a_killed_index_worker_is_replaced(program: Program) -> None:
