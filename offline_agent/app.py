@@ -167,7 +167,7 @@ class Program:
 
     def history(self) -> Database:
         """Earlier prompts in this repository."""
-        return self._vault.database(f"{self.repository.key}/history")
+        return self._closing.enter_context(closing(self._vault.database(f"{self.repository.key}/history")))
 
     # --- the index ---
 
