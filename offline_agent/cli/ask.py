@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from offline_agent import app
 from offline_agent.cli.options import add_model, add_repository, settings_for
-from offline_agent.cli.terminal import printable, progress_line
+from offline_agent.cli.terminal import printable, progress_line, readable
 from offline_agent.errors import UsageError
 from offline_agent.types import Answered, Event, Searched, SearchResult, Token
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 def read_question(words: list[str]) -> str:
     """The question from the command line and, where it is not a terminal, standard input. Raises UsageError when both are empty."""
     piped = "" if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty() else sys.stdin.read()
-    question = "\n\n".join(part for part in (" ".join(words).strip(), piped.strip()) if part)
+    question = readable("\n\n".join(part for part in (" ".join(words).strip(), piped.strip()) if part))
     if not question:
         raise UsageError('There is no question. Try: offline-agent ask "Where is main defined?"')
     return question

@@ -5,7 +5,7 @@ import json
 
 from offline_agent import app
 from offline_agent.cli.options import add_repository, settings_for
-from offline_agent.cli.terminal import printable, progress_line
+from offline_agent.cli.terminal import printable, progress_line, readable
 from offline_agent.errors import UsageError
 from offline_agent.protocols import Retriever
 from offline_agent.types import Hit
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--limit must be at least 1.")
     with app.open_program(settings_for(arguments), arguments.repo) as program:
         retriever = find_retriever(program, dense=arguments.dense)
-        hits = retriever.search(" ".join(arguments.query), arguments.limit).hits
+        hits = retriever.search(readable(" ".join(arguments.query)), arguments.limit).hits
     if arguments.json:
         print(json.dumps([as_json(hit) for hit in hits], ensure_ascii=False, indent=2))
     elif hits:

@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub("", text)
 
 
+def readable(text: str) -> str:
+    """`text` from a command line, a pipe or a keyboard, with a mark where bytes were no UTF-8: nothing behind can store those."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @contextmanager
 def progress_line(what: str) -> Iterator[Callable[[int, int], None] | None]:
     """A counter on standard error, `reading 120 of 300 files`, wiped at the end; None where that is no terminal."""

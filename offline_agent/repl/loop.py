@@ -12,7 +12,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from offline_agent.app import Program
-from offline_agent.cli.terminal import printable
+from offline_agent.cli.terminal import printable, readable
 from offline_agent.errors import AgentError
 from offline_agent.repl.commands import completer, find_command
 from offline_agent.repl.history import VaultHistory
@@ -54,7 +54,7 @@ class Repl:
         self._greet()
         try:
             while (line := self._read()) is not None:
-                if line.strip() and not self._handle(line.strip()):
+                if line.strip() and not self._handle(readable(line.strip())):
                     break
         finally:
             self._closing.set()

@@ -109,6 +109,30 @@ def test_no_question(repository: Path) -> None:
     expect_one_line(run("ask", "--repo", repository), 2, "no question")
 
 
+def test_a_binary_file_on_standard_input_is_no_crash(repository: Path) -> None:
+    command = [sys.executable, "-m", "offline_agent", "ask", "--repo", str(repository), "What is this?"]
+    done = subprocess.run(command, input=bytes(range(256)), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_a_question_longer_than_the_model_reads(repository: Path) -> None:
+    expect_one_line(run("ask", "--repo", repository, stdin="many words " * 3000), 45, "tokens")
+
+
+def test_words_that_are_no_text(repository: Path) -> None:
+    command = [
+        sys.executable.encode(),
+        b"-m",
+        b"offline_agent",
+        b"search",
+        b"--repo",
+        os.fsencode(repository),
+        b"caf\xe9 cart",
+    ]
+    assert b"cart.py" in subprocess.run(command, capture_output=True, check=True).stdout
+
+
 def test_standard_input_is_closed(repository: Path) -> None:
     expect_one_line(run("ask", "--repo", repository, stdin=None), 2, "no question")
 

@@ -30,7 +30,9 @@ def test_it_keeps_keys_and_vectors_and_nothing_else(tmp_path: Path) -> None:
     assert again.search(VECTORS[20], 1)[0][0] == KEYS[20]
     found = {key for key, _ in again.search(VECTORS[20], 500)}
     assert found <= set(KEYS[10:])
-    assert len(found) >= 30  # its graph is approximate: now and then a vector among many equally distant ones is not reached
+    assert (
+        len(found) >= 30
+    )  # its graph is approximate: now and then a vector among many equally distant ones is not reached
     again.close()
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
