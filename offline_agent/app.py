@@ -24,15 +24,13 @@ from offline_agent.agent.loop import Session
 from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
-from offline_agent.llm.gguf import check_gguf, check_pinned
-from offline_agent.llm.messages import Confinement
 from offline_agent.llm.process import LlamaProcess
 from offline_agent.protocols import Database, Retriever, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.settings import Settings
-from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, ModelInfo, Value
+from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, Value
 from offline_agent.vault.plain import PlainVault
 
 if TYPE_CHECKING:
@@ -140,19 +138,6 @@ class Program:
             self._model = LlamaProcess(self.card, self.model_path, self.settings.model)
             self._model.start()
         return self._model
-
-    def check_model(self) -> ModelInfo:
-        """Hashes the file where a hash is known, and loads it. Raises a ModelError."""
-        check_gguf(self.model_path)
-        if self.card.sha256:
-            check_pinned(self.model_path, self.card.sha256, self.card.size)
-        return self.start_model().load()
-
-    def model_confinement(self) -> Confinement:
-        """What the kernel keeps the model's process from. Raises a ModelError."""
-        model = self.start_model()
-        model.load()
-        return model.confinement
 
     def check_embedder(self) -> str:
         """Finds the embedder and compares every pinned hash; returns where it is. Raises an EmbedderError."""

@@ -1,8 +1,9 @@
 """Everything a person can set: one frozen record per part, with its meaning under each field.
 
 Values come, weakest first, from the defaults here, from the person's own `~/.config/offline-agent/config.toml`
-(`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). This is the only
-module that reads the environment. A repository has no settings of its own: what a stranger wrote cannot loosen anything.
+(`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). No other module takes
+settings from the environment; llm/child.py only filters it for a child. A repository has no settings of its own: what a
+stranger wrote cannot loosen anything.
 """
 
 import os

@@ -99,7 +99,7 @@ def _package(name: str) -> Check:
 
 
 def _model(program: app.Program) -> str:
-    info = program.check_model()
+    info = program.start_model().load()  # its process compares the file with the pinned hash before it opens it
     pinned = "hash right" if program.card.sha256 else "no known hash"
     where = "GPU" if info.gpu else "CPU"
     size = f"{info.parameters / 1e6:.1f} M parameters, {info.context} tokens of context"
@@ -108,9 +108,11 @@ def _model(program: app.Program) -> str:
 
 def _confinement(program: app.Program) -> Check:
     try:
-        kept = program.model_confinement()
+        model = program.start_model()
+        model.load()
     except AgentError:
         return Check("model process", "note", "not started, since the model cannot be loaded")
+    kept = model.confinement
     denials = (("sockets", kept.sockets_denied), ("files but the model", kept.files_denied))
     denied = " and ".join(what for what, is_denied in denials if is_denied)
     if all(is_denied for _, is_denied in denials):

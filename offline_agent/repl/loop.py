@@ -3,7 +3,6 @@
 import sys
 import threading
 import time
-from typing import Any
 
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.formatted_text import FormattedText
@@ -152,7 +151,7 @@ class Repl:
             self._screen.write(text)
             self._screen.flush()
 
-    def _toolbar(self) -> Any:
+    def _toolbar(self) -> str:
         return toolbar(self._program.repository.name, self._program.card.name, self._status)
 
     def _poll(self) -> None:

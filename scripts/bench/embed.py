@@ -1,6 +1,7 @@
 """Indexing from nothing, vectors included: chunks per second, reading, chunking, SQLite and Chroma and all.
 
-Against: a bare `SentenceTransformer.encode` loop over the same texts, batch 32, in the same process; the two take turns.
+Against: a bare `SentenceTransformer.encode` loop over the same texts, batch 32, in the same process; the two take turns. The bare
+loop has torch's default number of threads, ours the number it chooses.
 """
 
 import argparse
@@ -27,7 +28,11 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings()
     card = load_catalogue(settings.models_directory).embedder(settings.embedder.name)
+    import torch
+
+    default_threads = torch.get_num_threads()
     embedder = embed.load(card, settings.embedder)
+    own_threads = torch.get_num_threads()
     directory = embed.directory_of(card, settings.embedder)
     counter = WordPieceCounter(directory, card.max_tokens)
 
@@ -39,6 +44,7 @@ def main() -> None:
         repository = make_repository(Path(scratch), arguments.files)
         vault = PlainVault(Path(scratch) / "data")
         for number in range(arguments.rounds + 1):
+            torch.set_num_threads(own_threads)  # of the whole process: without this the two would share ours
             began = time.monotonic()
             store = Store(vault.database(f"round{number}/index"))
             Indexer(repository, store, counter, settings.index_declarations, settings.index).refresh()
@@ -47,6 +53,7 @@ def main() -> None:
             index = ChromaIndex(vault.directory(f"round{number}/chroma"), embedder.fingerprint)
             embed_pending(store, embedder, index, settings.embedder.batch, should_stop=lambda: False)
             ours = len(texts) / (time.monotonic() - began)
+            torch.set_num_threads(default_threads)
             began = time.monotonic()
             bare_model.encode(texts, batch_size=32, show_progress_bar=False)
             bare = len(texts) / (time.monotonic() - began)
@@ -54,6 +61,7 @@ def main() -> None:
                 ratios.append(ours / bare)
                 print(f"round {number}: {len(texts)} chunks, searchable by words after {words_ready:.2f} s")
                 print(f"         {ours:.1f} chunks/s; bare {bare:.1f}")
+    print(f"threads: ours {own_threads}, bare {default_threads}")
     print(f"indexing at {100 * statistics.median(ratios):.0f} % of the bare encode loop (median of {arguments.rounds})")
 
 
