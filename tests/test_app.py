@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from offline_agent.app import SETTLED, Program, open_program, open_repository
 from offline_agent.errors import EmbedderHashMismatch, IndexUnavailable, RepositoryError
+from offline_agent.retrieval.process import IndexProcess
 from offline_agent.settings import load_settings
 from offline_agent.types import IndexPhase
 
@@ -86,6 +88,30 @@ def test_a_killed_index_worker_is_replaced(program: Program) -> None:
         assert index._process is not None
         os.kill(index._process.pid, signal.SIGKILL)
         assert index.search("first", 1).hits[0].chunk.symbol == "first"
+
+
+def test_threads_that_ask_while_it_closes_start_nothing_anew(program: Program) -> None:
+    ends: list[Exception] = []
+
+    def poll(index: IndexProcess) -> None:
+        try:
+            while True:
+                index.status()
+        except Exception as error:
+            ends.append(error)
+
+    with program:
+        wait_until_read(program)
+        index = program.following_retriever()
+        pollers = [threading.Thread(target=poll, args=(index,)) for _ in range(4)]
+        for poller in pollers:
+            poller.start()
+        time.sleep(0.2)
+        first = index._process
+    for poller in pollers:
+        poller.join(10)
+    assert [type(end) for end in ends] == [IndexUnavailable] * 4
+    assert index._process is first
 
 
 def test_the_whole_index_has_a_vector_for_every_chunk(program: Program) -> None:

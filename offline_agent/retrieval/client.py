@@ -32,6 +32,7 @@ _PATIENCE = (
     30.0  # seconds for any answer; a search takes milliseconds, and a query may have to wait for one embedding pass
 )
 _SECOND_LOOK = 2.0
+_FAREWELL_SECONDS = 1.0
 _GONE = "The index worker ended. Run the command again: it goes on where it stopped."
 
 
@@ -61,7 +62,13 @@ class RemoteIndex:
             self._ask(Shutdown())
 
     def close(self) -> None:
-        self._connection.close()
+        """Waits for an answer under way: another thread would go on reading from whatever gets the descriptor's number next.
+        A worker that hangs is not waited for; the connection then ends with the process."""
+        if self._turn.acquire(timeout=_FAREWELL_SECONDS):
+            try:
+                self._connection.close()
+            finally:
+                self._turn.release()
 
     def _ask(self, request: Value, patience: float = _PATIENCE) -> Reply:
         with self._turn:

@@ -26,6 +26,7 @@ class IndexProcess:
         self._connecting = threading.Lock()
         self._remote: RemoteIndex | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
 
     def search(self, query: str, limit: int) -> SearchResult:
         return self._ask(lambda remote: remote.search(query, limit))
@@ -37,9 +38,12 @@ class IndexProcess:
         return self._ask(lambda remote: remote.wait_current(seconds))
 
     def close(self) -> None:
-        """Lets go of the worker. One that we started ends by itself, after its batch: nobody should wait for that."""
-        if self._remote is not None:
-            self._remote.close()
+        """Lets go of the worker, for good. One that we started ends by itself, after its batch: nobody should wait for that."""
+        with self._connecting:  # whoever asks from now on, such as a thread that polls, must not start another
+            self._closed = True
+            remote, self._remote = self._remote, None
+        if remote is not None:
+            remote.close()
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()  # its end of input is its end
             with suppress(subprocess.TimeoutExpired):
@@ -52,6 +56,8 @@ class IndexProcess:
             try:
                 return self._ask_once(question)
             except IndexUnavailable:
+                if self._closed:
+                    raise
                 time.sleep(pause)
         return self._ask_once(question)
 
@@ -66,6 +72,8 @@ class IndexProcess:
 
     def _connected(self) -> RemoteIndex:
         with self._connecting:
+            if self._closed:
+                raise IndexUnavailable("The index is closed. Run the command again.")
             if self._remote is None:
                 self._remote = try_connect(self._directory)
             if self._remote is None:
