@@ -4,7 +4,6 @@
       UsageError                    2   the command line or the configuration is not understood
       RepositoryError              10   the directory cannot be used as a repository
       IndexUnavailable             20   the index cannot be opened or is held by somebody else
-        StorageError               21   a database or directory cannot be read or written (disk full, read-only, damaged)
       EmbedderError                30   the embedding model cannot be used
         EmbedderHashMismatch       31   a file of it is not the one that was pinned
       ModelError                   40   the language model cannot be used
@@ -13,6 +12,13 @@
         ModelTemplateMissing       43   the file names no chat template
         ModelDied                  44   the process that ran it ended
         PromptTooLong              45   the prompt does not fit the model's context
+      VaultError                   50   the vault cannot be used
+        StorageError               21   a file or directory in it cannot be read or written (disk full, read-only, damaged)
+        VaultLocked                51   nothing that was given opens it
+          WrongPassphrase          52   what was given opens it no more, or never did
+        VaultDamaged               53   a byte of it is not what was written
+        VaultTooNew                54   a later version of the program wrote it
+        VaultInUse                 55   another process has it open
       Stopped                     130   the person pressed Ctrl-C
 
 Errors of libraries are translated once, where they enter. A message says what to do next.
@@ -35,10 +41,6 @@ class RepositoryError(AgentError):
 
 class IndexUnavailable(AgentError):
     exit_code = 20
-
-
-class StorageError(IndexUnavailable):
-    exit_code = 21
 
 
 class EmbedderError(AgentError):
@@ -71,6 +73,34 @@ class ModelDied(ModelError):
 
 class PromptTooLong(ModelError):
     exit_code = 45
+
+
+class VaultError(AgentError):
+    exit_code = 50
+
+
+class StorageError(VaultError):
+    exit_code = 21
+
+
+class VaultLocked(VaultError):
+    exit_code = 51
+
+
+class WrongPassphrase(VaultLocked):
+    exit_code = 52
+
+
+class VaultDamaged(VaultError):
+    exit_code = 53
+
+
+class VaultTooNew(VaultError):
+    exit_code = 54
+
+
+class VaultInUse(VaultError):
+    exit_code = 55
 
 
 class Stopped(AgentError):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from offline_agent.types import IndexStatus, Message, ModelInfo, Sampling, SearchResult
+from offline_agent.types import Citation, IndexStatus, Message, ModelInfo, Sampling, SearchResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class ChatModel(Protocol):
 
 
 class Database(Protocol):
-    """One SQLite database. Whether its pages are encrypted is the vault's business."""
+    """One SQLite database. Whether its pages are encrypted is the vault's business. For the thread that opened it."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
         """Rows of one statement. Raises a StorageError."""
@@ -88,17 +88,34 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Everything inside is committed together, or not at all. Nested use joins the outer one."""
 
+    def migrate(self, steps: Sequence[Sequence[str]]) -> None:
+        """Brings the tables to version `len(steps)`: step n, a list of statements, takes them from version n to n + 1, all
+        missing steps in one transaction. Never edit a step that was released; append. Raises VaultTooNew."""
+
     def close(self) -> None: ...
 
 
 class Vault(Protocol):
-    """Where everything that rests on disk lives."""
+    """Where everything that rests on disk lives. Names are relative paths of plain words (`repos/1f0c/index`): they are visible."""
 
-    def database(self, name: str) -> Database:
-        """Opens the database of that name (`repos/flask-1a2b/index`), made on first use. One per thread."""
+    def database(self, name: str, durable: bool = False) -> Database:
+        """Opens the database of that name, made on first use. One per thread. A durable one survives a power cut with
+        every commit; the others may then lose the last moments, and nothing in a crash of the program alone."""
 
     def directory(self, name: str) -> Path:
-        """A private directory (mode 0700) of that name, for libraries that insist on files of their own."""
+        """A private directory (mode 0700) of that name, for locks and sockets. No content goes there."""
 
     def destroy(self, name: str) -> None:
         """Removes the directory of that name and every database in it."""
+
+
+class Transcript(Protocol):
+    """Where the messages of one session rest."""
+
+    def add(self, message: Message, citations: Sequence[Citation] = ()) -> None: ...
+
+
+class Audit(Protocol):
+    """The record of what was done: append-only."""
+
+    def add(self, kind: str, **body: Any) -> None: ...

@@ -8,9 +8,9 @@ stranger wrote cannot loosen anything.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -64,16 +64,44 @@ class AskSettings(Value):
     """The longest answer, in tokens."""
 
 
+class VaultSettings(Value):
+    """What opens the vault, and how long what is in it stays."""
+
+    key: Literal["auto", "keyring", "passphrase", "file"] = "auto"
+    """What opens a new vault: a passphrase where one is given, else the OS keyring where there is one, else a key file."""
+    session_days: int | None = None
+    """Sessions whose last message is older are removed; by default they stay."""
+    sessions: int | None = None
+    """The most sessions that are kept, newest first; by default all."""
+    blob_megabytes: int = 2048
+    """The most space for blobs; what was not used for longest makes room."""
+
+
+class LogSettings(Value):
+    """The log, which is in the vault too."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is kept. At debug, questions and paths are in it."""
+    days: int = 14
+    """Older entries are removed."""
+    entries: int = 100_000
+    """The most entries that are kept."""
+
+
 class Settings(Value):
-    """All of it. `data_directory` holds what rests on disk; it is made with mode 0700."""
+    """All of it; no secret among it. `data_directory` holds the vault, `config_directory` the person's own files; both are made
+    with mode 0700."""
 
     data_directory: Path
+    config_directory: Path
     declarations: Path
     """Where `models/` and `index/` are: inside the installed package, or at the top of a source checkout."""
     index: IndexSettings = IndexSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     model: ModelSettings = ModelSettings()
     ask: AskSettings = AskSettings()
+    vault: VaultSettings = VaultSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def models_directory(self) -> Path:
@@ -89,6 +117,8 @@ _PARTS: dict[str, type[Value]] = {
     "embedder": EmbedderSettings,
     "model": ModelSettings,
     "ask": AskSettings,
+    "vault": VaultSettings,
+    "log": LogSettings,
 }
 
 
@@ -99,7 +129,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
-    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "offline-agent" / "config.toml"
+    own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "offline-agent"
+    config = own / "config.toml"
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "offline-agent"
     values = _read_config(config)
     for part, kind in _PARTS.items():
@@ -108,12 +139,38 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if variable in environ:
                 values.setdefault(part, {})[field] = environ[variable]
     try:
-        return Settings(data_directory=data, declarations=find_declarations(), **values)
+        return Settings(data_directory=data, config_directory=own, declarations=find_declarations(), **values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise UsageError(
             f"Setting {place} is not right: {first['msg']}. Look in {config} and at {PREFIX}* variables."
+        ) from None
+
+
+def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:
+    """The passphrase a script gives: the first line of the descriptor OFFLINE_AGENT_PASSPHRASE_FD, else OFFLINE_AGENT_PASSPHRASE.
+
+    Both variables are gone afterwards, so no child inherits them. None when there is neither. Raises UsageError for a descriptor
+    that cannot be read, or an empty passphrase.
+    """
+    environ = os.environ if environ is None else environ
+    descriptor = environ.pop(f"{PREFIX}PASSPHRASE_FD", None)
+    given = environ.pop(f"{PREFIX}PASSPHRASE", None)
+    if descriptor is not None:
+        given = _first_line(descriptor)
+    if given == "":
+        raise UsageError(f"The passphrase in {PREFIX}PASSPHRASE is empty. Set it, or unset the variable.")
+    return None if given is None else given.encode("utf-8", "surrogateescape")
+
+
+def _first_line(descriptor: str) -> str:
+    try:
+        with open(int(descriptor), encoding="utf-8", errors="surrogateescape") as file:
+            return file.readline().rstrip("\r\n")
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{PREFIX}PASSPHRASE_FD={descriptor} cannot be read. Give the number of an open descriptor."
         ) from None
 
 

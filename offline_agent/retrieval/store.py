@@ -1,6 +1,5 @@
 """What the index knows, in one SQLite database: files, chunks, their search terms and their vectors.
 
-    meta         one row: the schema version
     files        path -> size, mtime, SHA-256 of what is indexed
     skipped      path -> size, mtime and why it is not indexed, so that it is not read again until it changes
     chunks       spans of files with their text; `name` is the last component of the symbol, in lower case
@@ -16,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offline_agent.errors import IndexUnavailable
 from offline_agent.protocols import Database
 from offline_agent.retrieval.read import Unread
 from offline_agent.retrieval.terms import terms
@@ -26,10 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Step n takes a database from version n to n + 1. Never edit a step that was released; append.
+# See Database.migrate: never edit a step that was released; append.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID",
         "CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT) WITHOUT ROWID",
         "CREATE TABLE skipped (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, reason TEXT) WITHOUT ROWID",
         "CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT, start_line INTEGER, end_line INTEGER, symbol TEXT, "
@@ -65,7 +62,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._migrate()
+        database.migrate(_MIGRATIONS)
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._database.transaction()
@@ -211,24 +208,6 @@ class Store:
                 self._run("DELETE FROM vectors WHERE key NOT IN (SELECT key FROM chunks)")
 
     # --- plumbing ---
-
-    def _migrate(self) -> None:
-        if self._version() == len(_MIGRATIONS):
-            return  # the usual case must not wait for a writer
-        with self.transaction():
-            version = self._version()
-            if version > len(_MIGRATIONS):
-                raise IndexUnavailable(
-                    "The index was made by a newer version of offline-agent. Update, or remove it with `offline-agent index clear`."
-                )
-            for statement in (statement for step in _MIGRATIONS[version:] for statement in step):
-                self._run(statement)
-            self._run("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (len(_MIGRATIONS),))
-
-    def _version(self) -> int:
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-            return 0
-        return int(self._rows("SELECT value FROM meta WHERE name = 'version'")[0][0])
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return list(self._database.execute(sql, parameters))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from offline_agent.errors import IndexUnavailable
+from offline_agent.errors import VaultTooNew
 from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.place import Place
@@ -211,9 +211,9 @@ def test_one_file_cannot_be_stored_halfway(repo: Repo, store: Store, indexer: In
 
 def test_an_index_of_a_newer_version_is_refused(place: Place, store: Store) -> None:
     database = place.open_database()
-    list(database.execute("UPDATE meta SET value = 99"))
+    list(database.execute("PRAGMA user_version = 99"))
     database.close()
-    with pytest.raises(IndexUnavailable, match="newer version"):
+    with pytest.raises(VaultTooNew, match="newer version"):
         place.store()
 
 

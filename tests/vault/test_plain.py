@@ -17,7 +17,7 @@ def test_everything_is_private(tmp_path: Path) -> None:
     vault.directory("repos/a/chroma")
     for path in (tmp_path / "data").rglob("*"):
         others = stat.S_IMODE(path.stat().st_mode) & 0o077
-        assert others == 0 or path.suffix in (".sqlite3-wal", ".sqlite3-shm"), path
+        assert others == 0 or path.suffix in (".db-wal", ".db-shm"), path
     database.close()
 
 
@@ -48,7 +48,7 @@ def test_destroy_removes_one_name_only(tmp_path: Path) -> None:
     vault.database("repos/a/history").close()
     vault.destroy("repos/a/index")
     vault.destroy("repos/a/index")
-    assert sorted(path.name for path in (tmp_path / "repos/a").iterdir()) == ["history.sqlite3"]
+    assert sorted(path.name for path in (tmp_path / "repos/a").iterdir()) == ["history.db"]
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc", ""])
@@ -58,8 +58,8 @@ def test_names_stay_inside(tmp_path: Path, name: str) -> None:
 
 
 def test_a_damaged_database_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "d.sqlite3").write_bytes(os.urandom(4096))
-    with pytest.raises(StorageError, match="index clear"):
+    (tmp_path / "d.db").write_bytes(os.urandom(4096))
+    with pytest.raises(StorageError, match="vault verify"):
         PlainVault(tmp_path).database("d")
 
 
