@@ -198,76 +198,6 @@ class EmbedderCard(Value):
     sha256: dict[str, str]
 
 
-# --- vault -------------------------------------------------------------------------------------------------------
-
-
-class KeySource(StrEnum):
-    """What keeps the key that opens the vault."""
-
-    KEYRING = "keyring"
-    PASSPHRASE = "passphrase"  # noqa: S105  a kind, not a secret
-    FILE = "file"
-
-
-class SessionInfo(Value):
-    """A stored session. Times are seconds since 1970, UTC; `title` is the first question's first line."""
-
-    id: str
-    repository: str
-    model: str
-    started: float
-    last: float
-    messages: int
-    title: str = ""
-
-
-class StoredMessage(Value):
-    """One message of a stored session, in the order they were said."""
-
-    role: Literal["user", "assistant"]
-    content: str
-    at: float
-    citations: tuple["Citation", ...] = ()
-
-
-class AuditRecord(Value):
-    """One link of the audit chain: `hash` covers everything else here, and the next record's `previous` is this `hash`.
-
-    `kind` says what happened; `body` what it happened to, as JSON. `number` counts from 1 without a gap.
-    """
-
-    number: int
-    at: float
-    kind: str
-    body: dict[str, Any]
-    previous: str
-    hash: str
-
-
-class LogEntry(Value):
-    """One line of the log. `level` as in `logging`; `process` is a name and a pid, such as `front 4711`."""
-
-    number: int
-    at: float
-    level: int
-    logger: str
-    process: str
-    message: str
-
-    @property
-    def level_name(self) -> str:
-        return logging.getLevelName(self.level).lower()
-
-
-class Pruned(Value):
-    """What a pruning removed."""
-
-    sessions: int = 0
-    log_entries: int = 0
-    blobs: int = 0
-    bytes: int = 0
-
-
 # --- events: what a turn tells the face that started it -----------------------------------------------------------
 
 
@@ -306,3 +236,74 @@ class Answered(Value):
 
 
 Event = Annotated[Searched | Token | Answered, Field(discriminator="type")]
+
+
+# --- vault -------------------------------------------------------------------------------------------------------
+
+
+class KeySource(StrEnum):
+    """What keeps the key that opens the vault."""
+
+    KEYRING = "keyring"
+    PASSPHRASE = "passphrase"  # noqa: S105  a kind, not a secret
+    FILE = "file"
+
+
+class SessionInfo(Value):
+    """A stored session. Times are seconds since 1970, UTC; `title` is the first question's first line."""
+
+    id: str
+    repository: str
+    model: str
+    started: float
+    last: float
+    messages: int
+    title: str = ""
+
+
+class StoredMessage(Value):
+    """One message of a stored session, in the order they were said."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    at: float
+    citations: tuple[Citation, ...] = ()
+
+
+class AuditRecord(Value):
+    """One link of the audit chain: `hash` covers everything else here, and the next record's `previous` is this `hash`.
+
+    `kind` says what happened; `body` what it happened to, as JSON. `number` counts from 1 without a gap. `at` is UTC as text,
+    always to the microsecond (`2026-11-22T10:00:00.000000Z`): a hash needs a time that is written in one way only.
+    """
+
+    number: int
+    at: str
+    kind: str
+    body: dict[str, Any]
+    previous: str
+    hash: str
+
+
+class LogEntry(Value):
+    """One line of the log. `level` as in `logging`; `process` is a name and a pid, such as `front 4711`."""
+
+    number: int
+    at: float
+    level: int
+    logger: str
+    process: str
+    message: str
+
+    @property
+    def level_name(self) -> str:
+        return logging.getLevelName(self.level).lower()
+
+
+class Pruned(Value):
+    """What a pruning removed."""
+
+    sessions: int = 0
+    log_entries: int = 0
+    blobs: int = 0
+    bytes: int = 0
