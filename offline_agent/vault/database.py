@@ -13,9 +13,11 @@ from typing import Any
 
 import apsw
 
-from offline_agent.errors import StorageError, VaultTooNew
+from offline_agent.errors import StorageError, VaultDamaged, VaultTooNew
 
 _PATIENCE = 10.0  # seconds to wait for another process that writes
+# URI: for the target of VACUUM INTO. An absolute path is never taken for one.
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 
 
 class ApswDatabase:
@@ -24,7 +26,7 @@ class ApswDatabase:
     def __init__(self, path: Path, durable: bool, unlock: Callable[[apsw.Connection], None]) -> None:
         self._path = path
         with self._translated():
-            self._connection = apsw.Connection(os.fspath(path))
+            self._connection = apsw.Connection(os.fspath(path.absolute()), flags=_FLAGS)
             try:
                 unlock(self._connection)
                 self._connection.set_busy_timeout(int(_PATIENCE * 1000))
@@ -100,8 +102,10 @@ class ApswDatabase:
         try:
             yield
         except (apsw.Error, OSError) as error:
+            damaged = isinstance(error, apsw.CorruptError | apsw.NotADBError)
+            kind = VaultDamaged if damaged else StorageError
             # Not chained: the statement that gives the key would be in its frames.
-            raise StorageError(f"The database {self._path} failed: {error}. {_advice(error)}") from None
+            raise kind(f"The database {self._path} failed: {error}. {_advice(error)}") from None
 
 
 def _advice(error: apsw.Error | OSError) -> str:
@@ -111,7 +115,7 @@ def _advice(error: apsw.Error | OSError) -> str:
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError() | PermissionError():
             return "Check that you own it and may write there."
         case apsw.CorruptError() | apsw.NotADBError():
-            return "It is damaged or was written with another key. `offline-agent vault verify` tells what else is."
+            return "`offline-agent vault verify` tells what else is. A damaged index is built anew after `index clear`."
         case apsw.BusyError() | apsw.LockedError():
             return "Another process is writing; try again in a moment."
         case _:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_agent.errors import StorageError
+from offline_agent.errors import StorageError, VaultDamaged
 from offline_agent.vault.plain import PlainVault
 
 
@@ -59,7 +59,7 @@ def test_names_stay_inside(tmp_path: Path, name: str) -> None:
 
 def test_a_damaged_database_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "d.db").write_bytes(os.urandom(4096))
-    with pytest.raises(StorageError, match="vault verify"):
+    with pytest.raises(VaultDamaged, match="vault verify"):
         PlainVault(tmp_path).database("d")
 
 
