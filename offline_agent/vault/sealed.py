@@ -23,6 +23,7 @@ import apsw
 from offline_agent.errors import StorageError, VaultDamaged
 from offline_agent.vault.database import ApswDatabase
 from offline_agent.vault.files import Files
+from offline_agent.vault.lock import Held
 from offline_agent.vault.secret import Secret, derive
 
 _CLEAR = (bytes.fromhex("1000020240402020"), bytes.fromhex("1000010140402020"))
@@ -30,11 +31,12 @@ _SALT = 16
 
 
 class SealedVault:
-    """A Vault in `directory`, opened with `data_key`; whoever holds one holds the vault's lock too (keeper.py)."""
+    """A Vault in `directory`, opened with `data_key`. It holds `held`, the vault's lock, until it is closed (keeper.py)."""
 
-    def __init__(self, directory: Path, data_key: Secret) -> None:
+    def __init__(self, directory: Path, data_key: Secret, held: Held | None = None) -> None:
         self.data_key = data_key
         self._files = Files(directory)
+        self._held = held
 
     def database(self, name: str, durable: bool = False) -> ApswDatabase:
         """Raises VaultDamaged for a file that is not what was written, or was written under another name or key."""
@@ -47,6 +49,14 @@ class SealedVault:
 
     def destroy(self, name: str) -> None:
         self._files.destroy(name)
+
+    def database_file(self, name: str) -> Path:
+        """Where the database of that name is or would be; what is above it exists afterwards."""
+        return self._files.database(name)
+
+    def close(self) -> None:
+        if self._held is not None:
+            self._held.close()
 
 
 def unlocking(data_key: Secret, name: str) -> Callable[[apsw.Connection], None]:
