@@ -101,12 +101,6 @@ def opened(source: Source, key: bytes, context: bytes, chunk: int = CHUNK) -> It
     return _chunks(source, keys.cipher, prefix, chunk)
 
 
-def unseal(source: Source, sink: BinaryIO, key: bytes, context: bytes, chunk: int = CHUNK) -> int:
-    """Writes the plaintext to `sink`, which must not be a file on disk; returns its bytes. Raises as `opened` does: what is in
-    `sink` is all there is only once this has returned."""
-    return sum(sink.write(piece) for piece in opened(source, key, context, chunk))
-
-
 def _chunks(source: Source, cipher: AESGCM, prefix: bytes, chunk: int) -> Iterator[bytes]:
     for number, sealed in enumerate(_pieces(source, chunk + _TAG)):
         try:
