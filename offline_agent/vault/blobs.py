@@ -60,14 +60,14 @@ class BlobStore:
     def __init__(
         self,
         directory: Path,
-        key: Secret,
+        key: bytes,
         database: Database,
         limit_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
-        self._key = derive(key, "blob content")
-        self._address_key = derive(key, "blob address")
+        self._key = derive(Secret(key), "blob content")
+        self._address_key = derive(Secret(key), "blob address")
         self._database = database
         self._limit = limit_bytes
         self._clock = clock

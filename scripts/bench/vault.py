@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from offline_agent.vault.blobs import SCHEMA, BlobStore
 from offline_agent.vault.plain import PlainVault
-from offline_agent.vault.secret import Secret
 from offline_agent.vault.stream import opened, seal
 
 PIECE = 1024 * 1024
@@ -101,7 +100,7 @@ def on_disk(bare: BareCipher, content: bytes, place: Path) -> Iterator[Contest]:
     """The blob store, with addresses, a database and everything."""
     database = PlainVault(place).database("main", durable=True)
     database.migrate((SCHEMA,))
-    store = BlobStore(place / "blobs", Secret.random(), database, 2 * len(content))
+    store = BlobStore(place / "blobs", os.urandom(32), database, 2 * len(content))
     plain, sealed = place / "plain", place / "sealed"
     plain.write_bytes(content)
     addresses: list[str] = []

@@ -18,9 +18,8 @@ from offline_agent.protocols import Database
 from offline_agent.types import Pruned
 from offline_agent.vault.blobs import SCHEMA, BlobStore
 from offline_agent.vault.plain import PlainVault
-from offline_agent.vault.secret import Secret
 
-KEY = Secret(bytes(range(32)))
+KEY = bytes(range(32))
 MEBIBYTE = 1024 * 1024
 NEEDLE = b"a needle that must not be found on the disk "
 
@@ -31,7 +30,7 @@ def database_in(root: Path) -> Database:
     return database
 
 
-def store_in(root: Path, limit: int = 100 * MEBIBYTE, key: Secret = KEY) -> BlobStore:
+def store_in(root: Path, limit: int = 100 * MEBIBYTE, key: bytes = KEY) -> BlobStore:
     """A store whose clock ticks once for every look at it."""
     ticks = count(1_000_000_000)
     return BlobStore(root / "blobs", key, database_in(root), limit, clock=lambda: float(next(ticks)))
@@ -67,7 +66,7 @@ def test_nothing_readable_or_open_to_others_is_on_disk(tmp_path: Path, store: Bl
 
 
 def test_names_say_nothing_without_the_key(tmp_path: Path) -> None:
-    mine, other = store_in(tmp_path / "a"), store_in(tmp_path / "b", key=Secret(bytes(32)))
+    mine, other = store_in(tmp_path / "a"), store_in(tmp_path / "b", key=bytes(32))
     assert mine.put(b"guess", "k") != other.put(b"guess", "k")
 
 
@@ -175,7 +174,7 @@ def test_damage_is_told_and_storing_again_mends_it(tmp_path: Path, store: BlobSt
 def test_another_key_opens_nothing(tmp_path: Path) -> None:
     address = store_in(tmp_path).put(b"x", "k")
     with pytest.raises(VaultDamaged):
-        store_in(tmp_path, key=Secret(bytes(32))).read(address)
+        store_in(tmp_path, key=bytes(32)).read(address)
 
 
 @pytest.mark.parametrize("address", ["", "0" * 64, "../../etc/passwd", "/etc/passwd"])
