@@ -1,6 +1,6 @@
 """The composition root: settings in, a wired program out. The only module that knows every part.
 
-    Program ---- vault           where things rest
+    Program ---- vault           where things rest, encrypted
        |-------- index worker    a child process: watches, chunks, embeds, answers searches
        |-------- model worker    a child process: owns llama.cpp
        `-------- session         search -> prompt -> answer
@@ -9,8 +9,8 @@ Heavy libraries are imported by the children. What only some commands need is im
 first prompt of a session costs no more than half a second of CPU.
 """
 
-import hashlib
-import re
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,18 +20,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from offline_agent import __version__
 from offline_agent.agent.loop import Session
 from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Database, Retriever, VectorIndex
+from offline_agent.protocols import Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.process import IndexProcess
-from offline_agent.settings import Settings
+from offline_agent.settings import Settings, session_bus
 from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, Value
+from offline_agent.vault.archive import LOGS_NAME, Archive
+from offline_agent.vault.keeper import Keeper, resume
+from offline_agent.vault.kernel import KernelKeyCache, protect_process
+from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
+from offline_agent.vault.logs import VaultHandler
+from offline_agent.vault.os_keyring import find_keyring
 from offline_agent.vault.plain import PlainVault
+from offline_agent.vault.sealed import SealedVault
+from offline_agent.vault.secret import Secret
 
 if TYPE_CHECKING:
     from offline_agent.retrieval.place import Place
@@ -39,21 +48,20 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with how many files are done and how many there are."""
 StatusProgress = Callable[[IndexStatus], None]
+Say = Callable[[str], None]
+"""Called with a sentence for the person."""
+
+log = logging.getLogger(__name__)
 
 
 class Repository(Value):
-    """A directory tree that is asked about. `key` names it in the vault: readable, and unique by its real path."""
+    """A directory tree that is asked about."""
 
     root: Path
 
     @property
     def name(self) -> str:
         return self.root.name or "root"
-
-    @property
-    def key(self) -> str:
-        readable = re.sub(r"[^A-Za-z0-9._-]", "_", self.name)[:40]
-        return f"repos/{readable}-{hashlib.sha256(str(self.root).encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
 def open_repository(start: Path) -> Repository:
@@ -76,34 +84,96 @@ def open_repository(start: Path) -> Repository:
     return Repository(root=root)
 
 
+_KEY_BYTES = 32
 _SERVE_INDEX = "from offline_agent.app import serve_index; serve_index()"
 SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 """Phases in which nothing more comes by itself."""
 
 
-def open_program(settings: Settings, start: Path) -> "Program":
+def keeper_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keeper:
+    """What opens the vault. Without `passphrases` there is nobody to ask, and nothing was given."""
+    keys = Keys(
+        choice=settings.vault.key,
+        key_file_directory=settings.config_directory,
+        passphrase=passphrases or ScriptedPassphrases(),
+        find_keyring=lambda: find_keyring(session_bus()),
+        cache=KernelKeyCache(),
+    )
+    return Keeper(settings.data_directory, keys)
+
+
+class OpenVault:
+    """A vault that is open, with its records, and with what this process logs going into it. Close it.
+
+    From here on this process leaves no core behind: it would have the key in it, and what was read with it.
+    """
+
+    def __init__(self, settings: Settings, vault: SealedVault | PlainVault, process: str) -> None:
+        protect_process()
+        self.vault = vault
+        self.archive = Archive(vault, vault.blob_key, settings.vault, settings.log)
+        self._handler = VaultHandler(lambda: vault.database(LOGS_NAME), process)
+        logging.getLogger().addHandler(self._handler)
+        logging.captureWarnings(True)  # what libraries warn of is for the log, not for the terminal
+        logging.getLogger("offline_agent").setLevel(settings.log.level.upper())
+
+    def close(self) -> None:
+        logging.getLogger().removeHandler(self._handler)
+        self._handler.close()
+        self.archive.close()
+        self.vault.close()
+
+
+def open_vault(settings: Settings, passphrases: PassphraseSource | None = None, say: Say = print) -> OpenVault:
+    """The vault, made on first use; `say` tells the person what they should know about a new one. Raises a VaultError."""
+    keeper = keeper_of(settings, passphrases)
+    opened = OpenVault(settings, keeper.open(), "front")
+    if keeper.notice:
+        say(keeper.notice)
+    return opened
+
+
+def open_program(
+    settings: Settings, start: Path, passphrases: PassphraseSource | None = None, say: Say = print
+) -> "Program":
     """The program for the repository that `start` is in. Raises RepositoryError; nothing is started or written yet."""
-    return Program(settings, open_repository(start))
+    return Program(settings, open_repository(start), lambda: open_vault(settings, passphrases, say))
 
 
 def serve_index() -> None:
-    """Is the index worker of the settings and the repository that the command line gives. Program starts it, people do not."""
-    settings, root = sys.argv[1:]
+    """Is the index worker of the settings and the repository that the command line gives. Program starts it, people do not.
+
+    It reads the vault's data key from standard input, whose end is then its own end.
+    """
+    given, root = sys.argv[1:]
+    settings = Settings.model_validate_json(given)
     deny_internet()  # before torch and Chroma are loaded: told to stay offline, they also cannot do otherwise
+    data_key = Secret(os.read(sys.stdin.fileno(), _KEY_BYTES))  # past Python's buffer: the rest is the lifeline
     try:
-        with open_program(Settings.model_validate_json(settings), Path(root)) as program:
+        repository = open_repository(Path(root))
+        with Program(settings, repository, lambda: _resume(settings, data_key)) as program:
             program.serve_index()
     except AgentError as error:
         sys.exit(str(error))
 
 
-class Program:
-    """A repository with everything around it. Use it as a context manager: leaving it ends the children."""
+def _resume(settings: Settings, data_key: Secret) -> OpenVault:
+    return OpenVault(settings, resume(settings.data_directory, data_key), "index")
 
-    def __init__(self, settings: Settings, repository: Repository) -> None:
+
+class Program:
+    """A repository with everything around it. Use it as a context manager: leaving it ends the children.
+
+    The vault is opened when it is first needed, by `open_vault`.
+    """
+
+    serving = _SERVE_INDEX
+    """What the index worker's process runs."""
+
+    def __init__(self, settings: Settings, repository: Repository, open_vault: Callable[[], OpenVault]) -> None:
         self.settings = settings
         self.repository = repository
-        self._vault = PlainVault(settings.data_directory)
+        self._open_vault = open_vault
         self._catalogue = load_catalogue(settings.models_directory)
         self._model: LlamaProcess | None = None
         self._index: IndexProcess | None = None
@@ -115,10 +185,37 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closing.close()
+        if error is not None and "_opened" in self.__dict__:
+            log.error("ended by %s", type(error).__name__, exc_info=error)
         for child in (self._model, self._index):
             if child is not None:
                 child.close()
+        self._closing.close()
+
+    # --- the vault ---
+
+    @cached_property
+    def _opened(self) -> OpenVault:
+        opened = self._closing.enter_context(closing(self._open_vault()))
+        log.info("offline-agent %s in %s", __version__, self.repository.root)
+        return opened
+
+    @property
+    def vault(self) -> Vault:
+        return self._opened.vault
+
+    @property
+    def archive(self) -> Archive:
+        """Sessions, audit, log, credentials: for the thread that first asked."""
+        return self._opened.archive
+
+    @cached_property
+    def key(self) -> str:
+        """The repository's name in the vault: random, so that the directory of that name tells nothing."""
+        repositories = self.archive.repositories
+        key = repositories.key(str(self.repository.root))
+        repositories.touch(key)
+        return f"repos/{key}"
 
     # --- the model ---
 
@@ -148,11 +245,9 @@ class Program:
         return str(directory)
 
     def session(self, retriever: Retriever) -> Session:
-        return Session(retriever, self.start_model(), self.card, self.settings.ask)
-
-    def history(self) -> Database:
-        """Earlier prompts in this repository."""
-        return self._closing.enter_context(closing(self._vault.database(f"{self.repository.key}/history")))
+        """A new conversation, recorded."""
+        transcript = self.archive.sessions.begin(str(self.repository.root), self.card.name)
+        return Session(retriever, self.start_model(), self.card, self.settings.ask, transcript, self.archive.audit)
 
     # --- the index ---
 
@@ -183,9 +278,9 @@ class Program:
         """The index that follows the files, in a worker that is started when first asked. It answers once it has read them."""
         if self._index is None:
             # Our settings, wherever they came from; no secret is in them.
-            worker = (_SERVE_INDEX, self.settings.model_dump_json(), str(self.repository.root))
+            worker = (self.serving, self.settings.model_dump_json(), str(self.repository.root))
             command = [sys.executable, "-P", "-c", *worker]
-            self._index = IndexProcess(command, self._index_directory)
+            self._index = IndexProcess(command, self._index_directory, greeting=self._opened.vault.data_key.reveal())
         return self._index
 
     def serve_index(self) -> None:
@@ -209,11 +304,11 @@ class Program:
         """Removes it. Raises IndexUnavailable while a session is using it."""
         if try_connect(self._index_directory) is not None:
             raise IndexUnavailable("A session is using this index. End it first (Ctrl-D there), then clear.")
-        self._vault.destroy(f"{self.repository.key}/index")
+        self.vault.destroy(self.key)
 
     @cached_property
     def _index_directory(self) -> Path:
-        return self._vault.directory(f"{self.repository.key}/index")
+        return self.vault.directory(self.key)
 
     @property
     def _embedder_card(self) -> EmbedderCard:
@@ -229,7 +324,7 @@ class Program:
             root=self.repository.root,
             directory=self._index_directory,
             declarations=self.settings.index_declarations,
-            open_database=lambda: self._vault.database(f"{self.repository.key}/index/chunks"),
+            open_database=lambda: self.vault.database(f"{self.key}/index"),
             load_counter=lambda: WordPieceCounter(
                 embed.directory_of(card, settings), embed.max_tokens_of(card, settings)
             ),
@@ -243,4 +338,4 @@ class Program:
     def _open_vectors(self, fingerprint: str) -> VectorIndex:
         from offline_agent.retrieval.chroma import ChromaIndex  # only the worker gets here
 
-        return ChromaIndex(self._vault.directory(f"{self.repository.key}/index/chroma"), fingerprint)
+        return ChromaIndex(fingerprint)

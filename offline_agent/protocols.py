@@ -110,7 +110,9 @@ class Vault(Protocol):
 
 
 class Transcript(Protocol):
-    """Where the messages of one session rest."""
+    """Where the messages of one session rest. `id` names the session."""
+
+    id: str
 
     def add(self, message: Message, citations: Sequence[Citation] = ()) -> None: ...
 

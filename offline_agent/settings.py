@@ -164,6 +164,11 @@ def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | 
     return None if given is None else given.encode("utf-8", "surrogateescape")
 
 
+def session_bus(environ: Mapping[str, str] | None = None) -> str:
+    """Where the desktop session's D-Bus listens, by which an OS keyring is reached; empty where there is no such session."""
+    return (os.environ if environ is None else environ).get("DBUS_SESSION_BUS_ADDRESS", "")
+
+
 def _first_line(descriptor: str) -> str:
     try:
         with open(int(descriptor), encoding="utf-8", errors="surrogateescape") as file:

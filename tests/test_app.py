@@ -28,19 +28,22 @@ def test_without_a_checkout_it_is_the_directory_itself(tmp_path: Path) -> None:
     assert open_repository(tmp_path).root == tmp_path
 
 
+def key_of(place: Path) -> str:
+    with open_program(load_settings(), place) as program:
+        return program.key
+
+
 def test_a_link_and_its_target_are_one_repository(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert open_repository(tmp_path / "link").key == open_repository(tmp_path / "real").key
+    assert key_of(tmp_path / "link") == key_of(tmp_path / "real")
 
 
-def test_repositories_of_one_name_are_kept_apart(tmp_path: Path) -> None:
-    keys = set()
+def test_repositories_of_one_name_are_kept_apart_and_no_directory_tells_it(tmp_path: Path, home: Path) -> None:
     for parent in ("a", "b"):
         (tmp_path / parent / "same näme").mkdir(parents=True)
-        keys.add(open_repository(tmp_path / parent / "same näme").key)
-    assert len(keys) == 2
-    assert all(key.startswith("repos/same_n_me-") for key in keys)
+    assert len({key_of(tmp_path / parent / "same näme") for parent in ("a", "b")}) == 2
+    assert not [path for path in home.rglob("*") if "same" in path.name]
 
 
 @pytest.mark.parametrize("place", ["/", "/no/where", __file__])

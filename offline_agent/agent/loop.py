@@ -1,22 +1,38 @@
 """The turn: a question goes in, events come out."""
 
+import logging
+import time
 from collections.abc import Generator, Iterator
 
 from offline_agent.agent.cite import Citer
 from offline_agent.agent.prompt import Prompt, build_prompt, fitted
 from offline_agent.agent.record import read_record, record_grammar
-from offline_agent.protocols import ChatModel, Retriever
+from offline_agent.protocols import Audit, ChatModel, Retriever, Transcript
 from offline_agent.settings import AskSettings
-from offline_agent.types import Answered, Event, Message, ModelCard, Searched, Token
+from offline_agent.types import Answered, Event, Message, ModelCard, ModelInfo, Searched, Token
+
+log = logging.getLogger(__name__)
 
 
 class Session:
-    """The turns of one conversation. A turn that was stopped or failed leaves the session as it was."""
+    """The turns of one conversation. What was asked is in the transcript before it is answered. A turn that was stopped or failed
+    leaves no trace in what the model is shown later."""
 
-    def __init__(self, retriever: Retriever, model: ChatModel, card: ModelCard, settings: AskSettings) -> None:
+    def __init__(
+        self,
+        retriever: Retriever,
+        model: ChatModel,
+        card: ModelCard,
+        settings: AskSettings,
+        transcript: Transcript,
+        audit: Audit,
+    ) -> None:
         self._retriever = retriever
         self._model = model
         self._card = card
+        self._transcript = transcript
+        self._audit = audit
+        self._model_noted = False
         self._hits = settings.hits
         self._max_tokens = (
             min(settings.max_tokens, card.sampling.max_tokens) if card.answers == "record" else settings.max_tokens
@@ -24,18 +40,31 @@ class Session:
         self._turns: list[Message] = []
 
     def ask(self, question: str) -> Iterator[Event]:
-        """Search, prompt, answer. Raises a ModelError or IndexUnavailable; the last event is always Answered."""
+        """Search, prompt, answer. Raises a ModelError, IndexUnavailable or VaultError; the last event is always Answered."""
+        asked = Message(role="user", content=question)
+        self._transcript.add(asked)
+        started = time.monotonic()
         result = self._retriever.search(question, self._hits)
         yield Searched(result=result)
-        card = fitted(self._card, self._model.load().context)
-        prompt = build_prompt(question, result.hits, self._turns, card, self._model.count_tokens)
+        info = self._model.load()
+        self._note(info)
+        prompt = build_prompt(
+            question, result.hits, self._turns, fitted(self._card, info.context), self._model.count_tokens
+        )
+        log.debug("asked %r: %d hits, prompt %r", question, len(result.hits), prompt.messages)
         answered = yield from self._answer(question, prompt)
-        self._turns += [Message(role="user", content=question), Message(role="assistant", content=answered.text)]
+        log.info("answered in %.2f s, %d characters", time.monotonic() - started, len(answered.text))
+        said = Message(role="assistant", content=answered.text)
+        self._transcript.add(said, answered.citations)
+        self._turns += [asked, said]
         yield answered
 
-    def forget(self) -> None:
-        """Begins anew: earlier turns are no longer shown to the model."""
-        self._turns.clear()
+    def _note(self, model: ModelInfo) -> None:
+        """Which model this session uses, once."""
+        if not self._model_noted:
+            sha256 = self._card.sha256 or "unknown"
+            self._audit.add("model", session=self._transcript.id, name=model.name, path=model.path, sha256=sha256)
+            self._model_noted = True
 
     def _answer(self, question: str, prompt: Prompt) -> Generator[Event, None, Answered]:
         sampling = self._card.sampling.model_copy(update={"max_tokens": self._max_tokens})

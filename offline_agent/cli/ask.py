@@ -5,8 +5,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from offline_agent import app
-from offline_agent.cli.options import add_model, add_repository, settings_for
+from offline_agent.cli.options import add_model, add_repository, program_for
 from offline_agent.cli.terminal import printable, progress_line, readable
 from offline_agent.errors import UsageError
 from offline_agent.types import Answered, Event, Searched, SearchResult, Token
@@ -30,8 +29,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def run(arguments: argparse.Namespace) -> int:
     question = read_question(arguments.question)
-    settings = settings_for(arguments)
-    with app.open_program(settings, arguments.repo) as program:
+    with program_for(arguments) as program:
         program.start_model()
         if program.card.notice and sys.stderr.isatty():
             print(program.card.notice, file=sys.stderr)

@@ -3,8 +3,7 @@
 import argparse
 import sys
 
-from offline_agent import app
-from offline_agent.cli.options import add_model, add_repository, settings_for
+from offline_agent.cli.options import add_model, add_repository, program_for
 from offline_agent.errors import UsageError
 
 
@@ -23,8 +22,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def run(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError('chat needs a terminal. For one answer in a script use: offline-agent ask "your question"')
-    settings = settings_for(arguments)
-    with app.open_program(settings, arguments.repo) as program:
+    with program_for(arguments) as program:
         # prompt_toolkit takes 0.15 s of CPU; no other command needs it.
         from offline_agent.repl.loop import Repl
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from offline_agent import __version__, app
-from offline_agent.cli.options import add_model, add_repository, settings_for
+from offline_agent.cli.options import add_model, add_repository, program_for
 from offline_agent.errors import AgentError
 
 _PACKAGES = (
@@ -55,7 +55,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def run(arguments: argparse.Namespace) -> int:
     checks = []
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         for check in examine(program):
             checks.append(check)
             if not arguments.json:

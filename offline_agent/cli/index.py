@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from offline_agent import app
-from offline_agent.cli.options import add_repository, settings_for
+from offline_agent.cli.options import add_repository, program_for
 from offline_agent.cli.terminal import printable
 from offline_agent.types import IndexPhase, IndexStatus
 
@@ -33,7 +32,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def build(arguments: argparse.Namespace) -> int:
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         with status_bars() as show:
             index = program.complete_retriever(show)
             show(index.status())
@@ -42,7 +41,7 @@ def build(arguments: argparse.Namespace) -> int:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         index = program.following_retriever()
         try:
             with status_bars() as show:
@@ -57,7 +56,7 @@ def watch(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         current = program.index_status()
     if arguments.json:
         print(current.model_dump_json(indent=2))
@@ -69,7 +68,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def clear(arguments: argparse.Namespace) -> int:
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         program.clear_index()
         print(f"The index of {program.repository.root} is removed.")
     return 0

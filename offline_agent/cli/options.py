@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from offline_agent import app
+from offline_agent.cli.passphrase import TerminalPassphrases
 from offline_agent.settings import Settings, load_settings
 
 
@@ -32,3 +35,14 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
     if model is None:
         return settings
     return settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
+
+
+def program_for(arguments: argparse.Namespace) -> app.Program:
+    """The program for `--repo` and `--model`. Raises UsageError or RepositoryError; the vault is opened when it is needed."""
+    settings = settings_for(arguments)
+    return app.open_program(settings, arguments.repo, TerminalPassphrases(), tell)
+
+
+def tell(sentence: str) -> None:
+    """Says something beside the command's own output."""
+    print(f"offline-agent: {sentence}", file=sys.stderr)

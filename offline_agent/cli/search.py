@@ -4,7 +4,7 @@ import argparse
 import json
 
 from offline_agent import app
-from offline_agent.cli.options import add_repository, settings_for
+from offline_agent.cli.options import add_repository, program_for
 from offline_agent.cli.terminal import printable, progress_line, readable
 from offline_agent.errors import UsageError
 from offline_agent.protocols import Retriever
@@ -35,7 +35,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def run(arguments: argparse.Namespace) -> int:
     if arguments.limit < 1:
         raise UsageError("--limit must be at least 1.")
-    with app.open_program(settings_for(arguments), arguments.repo) as program:
+    with program_for(arguments) as program:
         retriever = find_retriever(program, dense=arguments.dense)
         hits = retriever.search(readable(" ".join(arguments.query)), arguments.limit).hits
     if arguments.json:

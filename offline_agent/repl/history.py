@@ -4,23 +4,27 @@ from collections.abc import Iterable
 
 from prompt_toolkit.history import History
 
+from offline_agent.cli.terminal import readable
 from offline_agent.protocols import Database
 
 _KEPT = 1000
 
 
 class VaultHistory(History):
-    """Prompts of this repository, newest first when loaded; the oldest beyond a thousand are forgotten."""
+    """Prompts of one repository, newest first when loaded; the oldest beyond a thousand are forgotten. `database` is the
+    archive's `main`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, repository: str) -> None:
         super().__init__()
         self._database = database
-        database.execute("CREATE TABLE IF NOT EXISTS prompts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+        self._repository = repository
 
     def load_history_strings(self) -> Iterable[str]:
-        return [str(text) for (text,) in self._database.execute("SELECT text FROM prompts ORDER BY id DESC")]
+        sql = "SELECT text FROM prompts WHERE repository = ? ORDER BY id DESC LIMIT ?"
+        return [str(text) for (text,) in self._database.execute(sql, (self._repository, _KEPT))]
 
     def store_string(self, string: str) -> None:
+        oldest = "SELECT id FROM prompts WHERE repository = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2"
         with self._database.transaction():
-            self._database.execute("INSERT INTO prompts (text) VALUES (?)", (string,))
-            self._database.execute("DELETE FROM prompts WHERE id <= (SELECT max(id) FROM prompts) - ?", (_KEPT,))
+            self._database.execute("INSERT INTO prompts (repository, text) VALUES (?, ?)", (self._repository, readable(string)))
+            self._database.execute(f"DELETE FROM prompts WHERE id IN ({oldest})", (self._repository, _KEPT))  # noqa: S608

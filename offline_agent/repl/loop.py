@@ -37,7 +37,7 @@ class Repl:
             "> ",
             multiline=True,
             key_bindings=key_bindings(),
-            history=VaultHistory(program.history()),
+            history=VaultHistory(program.archive.main, program.key),
             completer=completer(),
             complete_while_typing=False,
             bottom_toolbar=self._toolbar,
@@ -64,7 +64,7 @@ class Repl:
         print_formatted_text(FormattedText([(style, printable(text))]), output=self._screen)
 
     def forget(self) -> None:
-        self._session.forget()
+        self._session = self._program.session(self._retriever)
 
     def show_hits(self, query: str) -> None:
         self._wait_for_words()

@@ -5,23 +5,22 @@ Names of keyring entries and key files come from the vault id and the salt, whic
 another never writes over it, so that at every moment of a change the header on disk has its key.
 """
 
-import os
 import re
 import secrets
-import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from offline_agent.errors import StorageError, UsageError, VaultLocked, WrongPassphrase
+from offline_agent.errors import UsageError, VaultLocked, WrongPassphrase
 from offline_agent.types import KeySource
-from offline_agent.vault.files import make_private
-from offline_agent.vault.header import NO_COST, Cost, Header, shred, sync_directory
+from offline_agent.vault.header import NO_COST, Cost, Header, shred
 from offline_agent.vault.kernel import KeyCache
+from offline_agent.vault.key_file import make_key_file, read_key_file
 from offline_agent.vault.os_keyring import Keyring
 from offline_agent.vault.secret import Secret
 
@@ -78,7 +77,7 @@ class Keys:
         choice: Literal["auto", "keyring", "passphrase", "file"],
         key_file_directory: Path,
         passphrase: PassphraseSource,
-        keyring: Keyring | None,
+        find_keyring: Callable[[], Keyring | None],
         cache: KeyCache,
         cost: Cost = RFC_9106,
     ) -> None:
@@ -86,7 +85,7 @@ class Keys:
         self._choice = choice
         self._directory = key_file_directory
         self._passphrase = passphrase
-        self._keyring = keyring
+        self._find_keyring = find_keyring
         self._cache = cache
         self._cost = cost
         self._held: tuple[bytes, Secret] | None = None  # the salt it goes with, and the KEK
@@ -185,7 +184,7 @@ class Keys:
                 return self._store_in_keyring(name, Secret.random(_KEY)), NO_COST
             case KeySource.FILE:
                 path = self._directory / f"{name}.key"
-                kek = _make_key_file(path)
+                kek = make_key_file(path)
                 self.notice = _notice(path)
                 return kek, NO_COST
 
@@ -241,7 +240,7 @@ class Keys:
 
     def _stored_kek(self, header: Header) -> Secret:
         if header.source is KeySource.FILE:
-            return _read_key_file(self.key_file(header))
+            return read_key_file(self.key_file(header))
         value, name = self._the_keyring().get(entry(header)), entry(header)
         if value is None:
             raise VaultLocked(
@@ -250,6 +249,10 @@ class Keys:
         if not re.fullmatch(f"[0-9a-f]{{{2 * _KEY}}}", value):
             raise VaultLocked(f"The entry {name} of the OS keyring is not a key. Restore the keyring.")
         return Secret(bytes.fromhex(value))
+
+    @cached_property
+    def _keyring(self) -> Keyring | None:
+        return self._find_keyring()  # only where one is needed: looking takes a fifth of a second
 
     def _the_keyring(self) -> Keyring:
         if self._keyring is None:
@@ -280,55 +283,6 @@ def _stretch(passphrase: Secret, salt: bytes, cost: Cost) -> Secret:
         raise VaultLocked(
             f"A passphrase takes {cost.memory >> 10} MiB of memory to check, which is not free now. End something and try again."
         ) from None
-
-
-def _make_key_file(path: Path) -> Secret:
-    kek = Secret.random(_KEY)
-    make_private(path.parent)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(kek.reveal())
-            file.flush()
-            os.fsync(descriptor)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot make the key file {path}: {error.strerror}. Check the disk and its owner."
-        ) from None
-    return kek
-
-
-def _read_key_file(path: Path) -> Secret:
-    try:
-        # Non-blocking: a pipe in its place must not keep the program waiting.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            fault = _fault(os.fstat(descriptor))
-            if fault:
-                raise VaultLocked(f"The key file {path} is not used: {fault}.")
-            return Secret(file.read(_KEY))
-    except FileNotFoundError:
-        raise VaultLocked(
-            f"The vault's key file {path} is missing. Restore it; nothing else opens the vault."
-        ) from None
-    except OSError as error:
-        raise VaultLocked(
-            f"The key file {path} cannot be read: {error.strerror}. It must be a file of your own."
-        ) from None
-
-
-def _fault(status: os.stat_result) -> str:
-    """What keeps a file from being a key file, or nothing."""
-    if not stat.S_ISREG(status.st_mode):
-        return "it is no regular file"
-    if status.st_uid != os.geteuid():
-        return "it belongs to somebody else, who may know what is in it"
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        return "others may read or write it. `chmod 600` it, and think about who did"
-    if status.st_size != _KEY:
-        return f"it has {status.st_size} bytes and a key has {_KEY}. Restore it from a backup"
-    return ""
 
 
 def _notice(path: Path) -> str:

@@ -4,10 +4,14 @@ from pathlib import Path
 
 from offline_agent.vault.database import ApswDatabase
 from offline_agent.vault.files import Files
+from offline_agent.vault.secret import Secret
 
 
 class PlainVault:
-    """A Vault that does not encrypt."""
+    """A Vault that does not encrypt. Its blobs are sealed, with a key that anybody knows."""
+
+    data_key = Secret(bytes(32))
+    blob_key = data_key.reveal()
 
     def __init__(self, root: Path) -> None:
         self._files = Files(root)
@@ -20,3 +24,6 @@ class PlainVault:
 
     def destroy(self, name: str) -> None:
         self._files.destroy(name)
+
+    def close(self) -> None:
+        """Nothing is held."""

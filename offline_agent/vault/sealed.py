@@ -38,6 +38,10 @@ class SealedVault:
         self._files = Files(directory)
         self._held = held
 
+    @property
+    def blob_key(self) -> bytes:
+        return derive(self.data_key, "blobs").reveal()
+
     def database(self, name: str, durable: bool = False) -> ApswDatabase:
         """Raises VaultDamaged for a file that is not what was written, or was written under another name or key."""
         path = self._files.database(name)

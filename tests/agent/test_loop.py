@@ -1,10 +1,15 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from offline_agent.agent.loop import Session
 from offline_agent.errors import ModelDied
 from offline_agent.llm.scripted import ScriptedModel
-from offline_agent.settings import AskSettings
+from offline_agent.settings import AskSettings, LogSettings, VaultSettings
 from offline_agent.types import Answered, Chunk, Event, Hit, IndexStatus, ModelCard, Searched, SearchResult, Token
+from offline_agent.vault.archive import Archive
+from offline_agent.vault.plain import PlainVault
 
 CARD = ModelCard(name="m", file="m.gguf")
 
@@ -20,8 +25,20 @@ class OneHit:
         return IndexStatus()
 
 
-def session(model: ScriptedModel, card: ModelCard = CARD) -> Session:
-    return Session(OneHit(), model, card, AskSettings())
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(PlainVault(tmp_path), PlainVault.blob_key, VaultSettings(), LogSettings())
+
+
+Open = Callable[..., Session]
+
+
+@pytest.fixture
+def session(archive: Archive) -> Open:
+    def begin(model: ScriptedModel, card: ModelCard = CARD) -> Session:
+        return Session(OneHit(), model, card, AskSettings(), archive.sessions.begin("/repo", "m"), archive.audit)
+
+    return begin
 
 
 def last(events: list[Event]) -> Answered:
@@ -29,32 +46,29 @@ def last(events: list[Event]) -> Answered:
     return events[-1]
 
 
-def test_a_turn_searches_streams_and_answers() -> None:
+def test_a_turn_searches_streams_and_answers(session: Open) -> None:
     events = list(session(ScriptedModel(["It is in [1]."])).ask("Where is f?"))
     assert isinstance(events[0], Searched)
     assert "".join(event.text for event in events if isinstance(event, Token)) == "It is in a.py:4-5."
     assert [str(citation) for citation in last(events).citations] == ["a.py:4-5"]
 
 
-def test_a_record_is_shown_as_a_sentence() -> None:
+def test_a_record_is_shown_as_a_sentence(session: Open) -> None:
     events = list(
         session(ScriptedModel(["f[1] where"]), CARD.model_copy(update={"answers": "record"})).ask("Where is f?")
     )
     assert last(events).text == "`f` is defined at a.py:4-5."
 
 
-def test_the_next_turn_remembers() -> None:
-    model = ScriptedModel(["First answer.", "Second.", "Third."])
+def test_the_next_turn_remembers(session: Open) -> None:
+    model = ScriptedModel(["First answer.", "Second."])
     talk = session(model)
     list(talk.ask("first question"))
     list(talk.ask("second question"))
     assert [message.content for message in model.prompts[1][1:3]] == ["first question", "First answer."]
-    talk.forget()
-    list(talk.ask("third question"))
-    assert len(model.prompts[2]) == 2
 
 
-def test_a_failed_turn_leaves_the_session_as_it_was() -> None:
+def test_a_failed_turn_leaves_the_session_as_it_was(session: Open) -> None:
     model = ScriptedModel([ModelDied("gone"), "Fine."])
     talk = session(model)
     with pytest.raises(ModelDied):
@@ -63,9 +77,27 @@ def test_a_failed_turn_leaves_the_session_as_it_was() -> None:
     assert "lost" not in str(model.prompts[1])
 
 
-def test_leaving_a_turn_early_stops_the_model() -> None:
+def test_leaving_a_turn_early_stops_the_model(session: Open) -> None:
     model = ScriptedModel(["one two three four"])
     turn = session(model).ask("q")
     next(turn), next(turn)
     turn.close()
     assert model.stopped_early == 1
+
+
+def test_what_is_said_is_recorded_as_it_is_said(session: Open, archive: Archive) -> None:
+    turn = session(ScriptedModel(["It is in [1]."])).ask("Where is f?")
+    next(turn)
+    [info] = archive.sessions.recent()
+    assert [message.content for message in archive.sessions.messages(info.id)] == ["Where is f?"]
+    list(turn)
+    answer = archive.sessions.messages(info.id)[1]
+    assert (answer.content, str(answer.citations[0])) == ("It is in a.py:4-5.", "a.py:4-5")
+
+
+def test_the_audit_names_the_model_once(session: Open, archive: Archive) -> None:
+    talk = session(ScriptedModel(["One.", "Two."]))
+    list(talk.ask("first"))
+    list(talk.ask("second"))
+    [record] = archive.audit.records()
+    assert (record.kind, record.body["sha256"]) == ("model", "unknown")

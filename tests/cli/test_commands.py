@@ -51,7 +51,7 @@ def test_ask_reads_standard_input(repository: Path) -> None:
     done = run("ask", "--repo", repository, stdin="Where is apply_discount defined?\n")
     assert done.returncode == 0, done.stderr
     assert "pricing.py:1-3" in done.stdout
-    assert done.stderr == ""
+    assert complaints(done) == []
 
 
 def test_an_empty_repository_is_answered(tmp_path: Path) -> None:
@@ -88,10 +88,15 @@ def test_doctor_finds_a_broken_model(repository: Path, tmp_path: Path, capsys: p
 
 def expect_one_line(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
     assert done.returncode == code, done.stderr
-    assert done.stderr.startswith("offline-agent: ")
-    assert done.stderr.count("\n") == 1, done.stderr
+    [complaint] = complaints(done)
+    assert complaint.startswith("offline-agent: ")
     for word in words:
-        assert word in done.stderr
+        assert word in complaint
+
+
+def complaints(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """What was said on standard error, but for what is said once about a new vault."""
+    return [line for line in done.stderr.splitlines() if "The vault's key is the file" not in line]
 
 
 def test_a_missing_model(repository: Path) -> None:

@@ -12,8 +12,9 @@ from offline_agent.app import Program, open_program
 from offline_agent.repl.history import VaultHistory
 from offline_agent.repl.loop import Repl
 from offline_agent.repl.render import index_line, searched_line
-from offline_agent.settings import load_settings
+from offline_agent.settings import LogSettings, VaultSettings, load_settings
 from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+from offline_agent.vault.archive import Archive
 from offline_agent.vault.plain import PlainVault
 
 
@@ -49,7 +50,7 @@ def test_a_question_is_answered_with_a_place(program: Program, terminal: PipeInp
 
 def test_a_question_of_two_lines_is_one_question(program: Program, terminal: PipeInput) -> None:
     play(program, terminal, "Where is\x1b\rapply_discount?\r")
-    assert list(VaultHistory(program.history()).load_history_strings()) == ["Where is\napply_discount?"]
+    assert list(VaultHistory(program.archive.main, program.key).load_history_strings()) == ["Where is\napply_discount?"]
 
 
 def test_commands_and_typing_errors(program: Program, terminal: PipeInput) -> None:
@@ -90,10 +91,14 @@ def test_a_model_that_cannot_be_loaded_is_one_line_and_the_session_stays(tmp_pat
 
 
 def test_history_is_newest_first_and_bounded(tmp_path: Path) -> None:
-    history = VaultHistory(PlainVault(tmp_path).database("history"))
-    for number in range(1005):
-        history.store_string(f"question {number}")
+    archive = Archive(PlainVault(tmp_path), PlainVault.blob_key, VaultSettings(), LogSettings())
+    history, other = VaultHistory(archive.main, "repos/a"), VaultHistory(archive.main, "repos/b")
+    other.store_string("asked elsewhere")
+    with archive.main.transaction():
+        for number in range(1005):
+            history.store_string(f"question {number}")
     kept = list(history.load_history_strings())
+    assert list(other.load_history_strings()) == ["asked elsewhere"]
     assert (len(kept), kept[0], kept[-1]) == (1000, "question 1004", "question 5")
 
 

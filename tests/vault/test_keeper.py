@@ -19,7 +19,7 @@ CHEAP = Cost(memory=64, passes=1, lanes=1)
 def keeper(place: Path, given: bytes | None = None, answers: tuple[bytes, ...] = ()) -> Keeper:
     """For the vault in `place`, as a process of its own would have it."""
     passphrases = ScriptedPassphrases(given, answers)
-    return Keeper(place / "data", Keys("auto", place / "config", passphrases, None, MemoryKeyCache(), CHEAP))
+    return Keeper(place / "data", Keys("auto", place / "config", passphrases, lambda: None, MemoryKeyCache(), CHEAP))
 
 
 def write(keeper: Keeper, text: str, name: str = "main") -> None:

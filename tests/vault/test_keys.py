@@ -38,7 +38,7 @@ class Home:
         answers: tuple[bytes, ...] = (),
     ) -> Keys:
         self.passphrases = ScriptedPassphrases(given, answers)
-        return Keys(choice, self.directory, self.passphrases, self.keyring, self.cache, CHEAP)
+        return Keys(choice, self.directory, self.passphrases, lambda: self.keyring, self.cache, CHEAP)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ from offline_agent.vault.keys import Keys, ScriptedPassphrases
 from offline_agent.vault.lock import exclusive
 
 home = Path(sys.argv[1])
-keys = Keys("file", home / "config", ScriptedPassphrases(), None, MemoryKeyCache())
+keys = Keys("file", home / "config", ScriptedPassphrases(), lambda: None, MemoryKeyCache())
 with exclusive(home / "lock", patience=60):
     header = read_header(home / "header")
     if header is None:
@@ -184,7 +184,7 @@ def test_bytes_that_are_no_text_are_a_passphrase_too(typed: bytes) -> None:
 def test_the_cost_is_the_rfcs_and_is_read_from_the_header(machine: Home) -> None:
     assert Cost(memory=64 * 1024, passes=3, lanes=4) == RFC_9106
     header, data_key = machine.keys("passphrase", given=RIGHT).create()
-    dear = Keys("auto", machine.directory, ScriptedPassphrases(RIGHT), None, machine.cache, RFC_9106)
+    dear = Keys("auto", machine.directory, ScriptedPassphrases(RIGHT), lambda: None, machine.cache, RFC_9106)
     assert header.cost == CHEAP
     assert dear.unlock(header) == data_key
 

@@ -1,0 +1,93 @@
+"""The records of a vault, each kind by its own class, all made when first asked for."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import cached_property
+
+from offline_agent.errors import VaultDamaged
+from offline_agent.protocols import Database, Vault
+from offline_agent.settings import LogSettings, VaultSettings
+from offline_agent.types import Pruned
+from offline_agent.vault.audit import AuditChain
+from offline_agent.vault.blobs import BlobStore
+from offline_agent.vault.credentials import Credentials
+from offline_agent.vault.logs import Logs
+from offline_agent.vault.repositories import Repositories
+from offline_agent.vault.schema import MAIN
+from offline_agent.vault.sessions import Sessions
+
+_DAY = 86400.0
+MAIN_NAME, LOGS_NAME, BLOBS_NAME = "main", "logs", "blobs"
+
+
+class Archive:
+    """For the thread that made it. `blob_key` seals the blobs."""
+
+    def __init__(self, vault: Vault, blob_key: bytes, settings: VaultSettings, log: LogSettings) -> None:
+        self._vault = vault
+        self._blob_key = blob_key
+        self._settings = settings
+        self._log = log
+        self._open = ExitStack()
+
+    @cached_property
+    def main(self) -> Database:
+        """The database of everything a person would miss."""
+        database = self._open.enter_context(closing(self._vault.database(MAIN_NAME, durable=True)))
+        database.migrate(MAIN)
+        return database
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        return Repositories(self.main)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.main)
+
+    @cached_property
+    def audit(self) -> AuditChain:
+        return AuditChain(self.main)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        return Credentials(self.main)
+
+    @cached_property
+    def logs(self) -> Logs:
+        return Logs(self._open.enter_context(closing(self._vault.database(LOGS_NAME))))
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        limit = self._settings.blob_megabytes * 1_000_000
+        return BlobStore(self._vault.directory(BLOBS_NAME), self._blob_key, self.main, limit)
+
+    def prune(self, settings: VaultSettings | None = None, log: LogSettings | None = None) -> Pruned:
+        """Removes what the settings do not keep, these or the ones from the start. Raises a VaultError."""
+        settings, log, now = settings or self._settings, log or self._log, time.time()
+        blobs = self.blobs.evict(settings.blob_megabytes * 1_000_000)
+        return Pruned(
+            sessions=self.sessions.prune(_days_before(now, settings.session_days), settings.sessions),
+            log_entries=self.logs.prune(_days_before(now, log.days), log.entries),
+            blobs=blobs.blobs,
+            bytes=blobs.bytes,
+        )
+
+    def faults(self) -> Iterator[str]:
+        """One sentence for each thing that is not as it was written, in what is not a database."""
+        try:
+            broken = self.audit.verify()
+        except VaultDamaged as error:
+            yield str(error)
+        else:
+            if broken is not None:
+                yield f"audit record {broken.number}: {broken.sentence}"
+        yield from self.blobs.verify()
+
+    def close(self) -> None:
+        self._open.close()
+
+
+def _days_before(now: float, days: int | None) -> float | None:
+    return None if days is None else now - days * _DAY
