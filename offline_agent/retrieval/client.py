@@ -1,15 +1,16 @@
 """The front's side of the index worker: connect, ask, wait."""
 
 import contextlib
+import logging
+import os
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from offline_agent.errors import IndexUnavailable
 from offline_agent.retrieval.messages import (
@@ -27,6 +28,8 @@ from offline_agent.retrieval.messages import (
     socket_address,
 )
 from offline_agent.types import IndexStatus, SearchResult, Value
+
+log = logging.getLogger(__name__)
 
 _PATIENCE = (
     30.0  # seconds for any answer; a search takes milliseconds, and a query may have to wait for one embedding pass
@@ -99,35 +102,60 @@ def try_connect(directory: Path) -> RemoteIndex | None:
 
 
 def start_worker(
-    command: Sequence[str], directory: Path, seconds: float = 30.0
+    command: Sequence[str], directory: Path, greeting: bytes = b"", seconds: float = 30.0
 ) -> "tuple[subprocess.Popen[bytes], RemoteIndex]":
-    """Starts a worker and connects to it. It ends when the returned process' standard input is closed, by us or by our end."""
-    complaints = tempfile.TemporaryFile()  # noqa: SIM115  nameless, and gone with the last of us that holds it
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=complaints,
-        cwd=directory,  # `python -m` looks for modules in the current directory first: it must not be the repository
-        start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
-    )
-    give_up, ended = time.monotonic() + seconds, 0.0
-    while (remote := try_connect(directory)) is None:
-        if process.poll() is not None:
-            # Another worker may have been quicker to the lock, and is about to listen.
-            ended = ended or time.monotonic()
-            give_up = min(give_up, ended + _SECOND_LOOK)
-        if time.monotonic() > give_up:
-            process.kill()
-            process.wait()
-            raise IndexUnavailable(f"The index worker did not start: {_last_line(complaints)}")
-        time.sleep(0.01)
+    """Starts a worker and connects to it. It ends when the returned process' standard input is closed, by us or by our end.
+
+    `greeting`, some bytes at most, comes first on its standard input: what others may not see in its arguments or environment.
+    """
+    with _complaints() as complaints:
+        process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            cwd=directory,  # `python -m` looks for modules in the current directory first: it must not be the repository
+            start_new_session=True,  # Ctrl-C in the terminal stops an answer, not the index
+        )
+        log.info("started an index worker, pid %d", process.pid)
+        _greet(process, greeting)
+        give_up, ended = time.monotonic() + seconds, 0.0
+        while (remote := try_connect(directory)) is None:
+            if process.poll() is not None:
+                # Another worker may have been quicker to the lock, and is about to listen.
+                ended = ended or time.monotonic()
+                give_up = min(give_up, ended + _SECOND_LOOK)
+            if time.monotonic() > give_up:
+                process.kill()
+                process.wait()
+                raise IndexUnavailable(f"The index worker did not start: {_last_line(complaints)}")
+            time.sleep(0.01)
     return process, remote
 
 
-def _last_line(complaints: IO[bytes]) -> str:
-    complaints.seek(0)
-    lines = complaints.read().decode("utf-8", "replace").split("\n")
+@contextlib.contextmanager
+def _complaints() -> Iterator[int]:
+    """Where a worker's standard error goes: to memory, for a temporary file would be on a disk, and an error may quote
+    what was read. Only Linux has such memory; elsewhere nothing is kept."""
+    descriptor = os.memfd_create("complaints") if hasattr(os, "memfd_create") else os.open(os.devnull, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _greet(process: "subprocess.Popen[bytes]", greeting: bytes) -> None:
+    """One that has ended already is no error here: the wait for its answer tells why."""
+    if greeting and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(greeting)
+
+
+def _last_line(complaints: int) -> str:
+    os.lseek(complaints, 0, os.SEEK_SET)
+    with open(complaints, "rb", closefd=False) as file:
+        lines = file.read().decode("utf-8", "replace").split("\n")
     said = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return said.removeprefix("offline-agent: ") or "it said nothing. See `offline-agent doctor`."
 

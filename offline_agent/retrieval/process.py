@@ -1,5 +1,6 @@
 """An index whose worker is another process: started when nobody serves this repository yet, and again when it is gone."""
 
+import logging
 import subprocess
 import threading
 import time
@@ -12,17 +13,23 @@ from offline_agent.errors import IndexUnavailable
 from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
 from offline_agent.types import IndexStatus, SearchResult
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 _GOODBYE_SECONDS = 0.2
 _PAUSES = (0.0, 0.1, 0.5)
 
 
 class IndexProcess:
-    """A Retriever over the worker of `directory`. A worker that another session started is shared; ours ends with us."""
+    """A Retriever over the worker of `directory`. A worker that another session started is shared; ours ends with us.
 
-    def __init__(self, command: Sequence[str], directory: Path) -> None:
+    `greeting` is what a worker that we start reads first (see start_worker).
+    """
+
+    def __init__(self, command: Sequence[str], directory: Path, greeting: bytes = b"") -> None:
         self._command = command
         self._directory = directory
+        self._greeting = greeting
         self._connecting = threading.Lock()
         self._remote: RemoteIndex | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,9 +62,10 @@ class IndexProcess:
         for pause in _PAUSES:
             try:
                 return self._ask_once(question)
-            except IndexUnavailable:
+            except IndexUnavailable as error:
                 if self._closed:
                     raise
+                log.warning("asking again in %.1f s: %s", pause, error)
                 time.sleep(pause)
         return self._ask_once(question)
 
@@ -77,7 +85,7 @@ class IndexProcess:
             if self._remote is None:
                 self._remote = try_connect(self._directory)
             if self._remote is None:
-                self._process, self._remote = start_worker(self._command, self._directory)
+                self._process, self._remote = start_worker(self._command, self._directory, self._greeting)
             return self._remote
 
     def _forget(self, remote: RemoteIndex) -> None:
