@@ -7,8 +7,10 @@ directory of the person's own needs no pin. Nothing heavy is imported until `loa
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -104,13 +108,16 @@ def verify(card: EmbedderCard, directory: Path) -> None:
 
 def load(card: EmbedderCard, settings: EmbedderSettings) -> "SentenceEmbedder":
     """Checks the hashes, then loads; several seconds, for torch."""
+    started = time.monotonic()
     directory = directory_of(card, settings)
     if settings.directory is None:
         verify(card, directory)
     go_offline()
-    return SentenceEmbedder(
+    embedder = SentenceEmbedder(
         directory, fingerprint_of(card, settings), max_tokens_of(card, settings), batch=settings.batch
     )
+    log.info("embedder %s loaded from %s in %.1f s", embedder.fingerprint, directory, time.monotonic() - started)
+    return embedder
 
 
 class SentenceEmbedder:

@@ -3,6 +3,7 @@
 It needs no embedder until `embed_pending`, so a one-shot command can use it without loading torch.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -16,6 +17,8 @@ from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.settings import IndexSettings
 from offline_agent.types import ChangeKind, FileChange, FileState, Skipped
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -50,6 +53,7 @@ class Indexer:
 
         A file with another time but the same content is among them: `apply` compares hashes when it reads the file anyway.
         """
+        started = time.monotonic()
         self.rules.forget()
         known = self._store.known()
         written: list[Found] = []
@@ -68,6 +72,15 @@ class Indexer:
         self.files_total = len(seen) - len(left_out)
         written.sort(key=lambda found: -found.mtime_ns)
         gone = [FileChange(path=path, kind=ChangeKind.DELETED) for path in known if path not in seen]
+        log.log(
+            logging.INFO if written or gone else logging.DEBUG,  # there is one a minute
+            "scan: %d files, %d left out, %d written, %d gone, %.2f s",
+            self.files_total,
+            len(left_out),
+            len(written),
+            len(gone),
+            time.monotonic() - started,
+        )
         return gone + [FileChange(path=found.path, kind=ChangeKind.WRITTEN) for found in written]
 
     def apply(self, changes: Sequence[FileChange], progress: Progress | None = None) -> None:
@@ -92,8 +105,10 @@ class Indexer:
         )
         if found is None:
             self._store.delete_file(change.path)
+            log.debug("removed %s", change.path)
         elif isinstance(found, Unread):
             self._store.skip_file(found)
+            log.debug("skipped %s: %s", change.path, found.skipped.reason)
         else:
             self._store_document(found)
 
@@ -101,8 +116,11 @@ class Indexer:
         known = self._store.state(document.state.path)
         if known is not None and known.sha256 == document.state.sha256:
             self._store.touch(document.state)
+            log.debug("unchanged %s", document.state.path)
         else:
-            self._store.replace_file(document.state, self._chunker.chunk(document.state.path, document.text))
+            chunks = self._chunker.chunk(document.state.path, document.text)
+            self._store.replace_file(document.state, chunks)
+            log.debug("indexed %s: %d chunks", document.state.path, len(chunks))
 
     def _remember(self, left_out: Iterable[Skipped], known: dict[str, FileState]) -> None:
         """What the walk could not enter has no size or time of its own; it is written down once."""
@@ -140,6 +158,7 @@ def embed_pending(
             keys = [key for key, _ in batch]
             store.add_vectors(embedder.fingerprint, keys, vectors)
             index.add(keys, vectors)
+            log.debug("embedded %d texts in %.3f s", len(batch), time.monotonic() - started)
     return True
 
 
@@ -152,11 +171,15 @@ def _paced(characters: int, spent: int, seconds: float) -> int:
 
 def reconcile(store: Store, fingerprint: str, index: VectorIndex) -> None:
     """Makes the index hold exactly the vectors that chunks use now. The store is the record."""
+    started = time.monotonic()
     wanted, held = store.vector_keys(fingerprint), index.keys()
     if extra := sorted(held - wanted):
         index.remove(extra)
-    for keys, vectors in store.vectors(fingerprint, sorted(wanted - held)):
+    missing = sorted(wanted - held)
+    for keys, vectors in store.vectors(fingerprint, missing):
         index.add(keys, vectors)
+    if extra or missing:
+        log.info("vectors: %d added, %d removed, %.2f s", len(missing), len(extra), time.monotonic() - started)
 
 
 def shipped_patterns(declarations: Path) -> list[str]:

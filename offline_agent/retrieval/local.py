@@ -1,10 +1,16 @@
 """The index used in this process, without a worker, torch or Chroma: for one-shot commands."""
 
+import logging
+import time
+from collections import Counter
+
 from offline_agent.retrieval.indexer import Progress
 from offline_agent.retrieval.lock import AlreadyOwned, owned
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import search
 from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+
+log = logging.getLogger(__name__)
 
 SKIPPED_SHOWN = 200
 """A status lists so many skipped files at most."""
@@ -29,12 +35,16 @@ class LocalIndex:
                 self._files_total = indexer.files_total
         except AlreadyOwned as error:
             self._problem = str(error)
+            log.warning("%s", error)
             return False
         self._problem = ""
         return True
 
     def search(self, query: str, limit: int) -> SearchResult:
-        return search(self._store, query, limit)
+        started = time.monotonic()
+        result = search(self._store, query, limit)
+        log_search(query, result, started)
+        return result
 
     def status(self) -> IndexStatus:
         counts = self._store.counts(self._place.fingerprint)
@@ -52,3 +62,11 @@ class LocalIndex:
 
     def close(self) -> None:
         self._store.close()
+
+
+def log_search(query: str, result: SearchResult, started: float) -> None:
+    """For who debugs a ranking: the question, how many hits each ranking had a part in, and where they are."""
+    if log.isEnabledFor(logging.DEBUG):
+        rankings = dict(Counter(name for hit in result.hits for name in hit.found_by))
+        places = [hit.chunk.location for hit in result.hits]
+        log.debug("search %r: %s %s, %.1f ms", query, rankings, places, 1000 * (time.monotonic() - started))
