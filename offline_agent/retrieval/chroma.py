@@ -1,16 +1,16 @@
-"""Nearest neighbours with ChromaDB, embedded: keys and vectors only, in a private directory, rebuilt from the store when in doubt.
+"""Nearest neighbours with ChromaDB, embedded and in memory alone: keys and vectors only, and no file. A vector can be turned back
+into text, so it must not rest on disk in clear, and Chroma knows no other way.
 
 Chroma takes its settings from the environment and from `.env` in the current directory, where a hostile repository could turn it
-into a client of somebody else's server or name a class to import. So the environment is cleaned, the current directory is the
-private one while it is imported, and every setting that names code is pinned. One process at a time may own the directory (see
-lock.py): two lose vectors without an error.
+into a client of somebody else's server or name a class to import. So the environment is cleaned, the current directory is our own
+while it is imported, and every setting that names code or a file is pinned.
 """
 
 import contextlib
 import hashlib
 import importlib
 import os
-import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,55 +24,45 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PAGE = 5000  # below Chroma's own limit for one call
-_PROBES = 32
-_SAME = 1e-3  # cosine distance of a vector to itself, rounding included
-_OPENING = "opening"  # a file that is there while the directory is being opened
+_OURS = Path(__file__).parent  # whoever may put a `.env` there can change the program itself
 
 
 class ChromaIndex:
-    """A VectorIndex. `note` says so when the directory was unreadable and had to be made anew."""
+    """A VectorIndex, empty at first and gone when it is closed. Raises a StorageError where Chroma cannot be used."""
 
-    def __init__(self, directory: Path, fingerprint: str) -> None:
-        self.note = ""
-        self._directory = directory
-        # Chroma allows letters, digits, dots and dashes in a name; a fingerprint may hold anything.
-        self._name = f"vectors-{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}"
-        self._client: Client | None = None
-        _make_private(directory)
-        _import_chroma(directory)
-        if (directory / _OPENING).exists():
-            # A damaged file can end the whole process (seen with zeroed link lists): the last attempt did not survive.
-            self.note = "The vector index was damaged and is being rebuilt."
-            self._wipe()
-        try:
-            self._open()
-        except StorageError as error:
-            self.note = f"The vector index was damaged and is being rebuilt ({error})."
-            self._wipe()
-            self._open()
+    def __init__(self, fingerprint: str) -> None:
+        self._keys: set[str] = set()
+        _import_chroma()
+        with _translated():
+            self._client: Client | None = _client()
+            self._collection: Collection = self._client.create_collection(
+                _name(fingerprint),
+                configuration={"hnsw": {"space": "cosine"}},
+                embedding_function=None,  # the default one would fetch a model
+            )
 
     def keys(self) -> set[str]:
         return set(self._keys)
 
     def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
         for start in range(0, len(keys), _PAGE):
-            with _translated(self._directory):
-                self._collection.upsert(
-                    ids=list(keys[start : start + _PAGE]), embeddings=vectors[start : start + _PAGE]
-                )
-            self._keys.update(keys[start : start + _PAGE])
+            page = list(keys[start : start + _PAGE])
+            with _translated():
+                self._collection.upsert(ids=page, embeddings=vectors[start : start + _PAGE])
+            self._keys.update(page)
 
     def remove(self, keys: Sequence[str]) -> None:
-        for start in range(0, len(keys), _PAGE):
-            with _translated(self._directory):
-                self._collection.delete(ids=list(keys[start : start + _PAGE]))
-        self._keys.difference_update(keys)
+        known = [key for key in keys if key in self._keys]
+        for start in range(0, len(known), _PAGE):
+            with _translated():
+                self._collection.delete(ids=known[start : start + _PAGE])
+        self._keys.difference_update(known)
 
     def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
         limit = min(limit, len(self._keys))
-        if limit == 0:
+        if limit <= 0:
             return []
-        with _translated(self._directory):
+        with _translated():
             found = self._collection.query(
                 query_embeddings=vector.reshape(1, -1), n_results=limit, include=["distances"]
             )
@@ -80,87 +70,39 @@ class ChromaIndex:
         return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], distances[0], strict=True)]
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-    def _open(self) -> None:
-        with contextlib.chdir(self._directory), _translated(self._directory):
-            Path(_OPENING).touch()
-            self._client = _client(self._directory)
-            self._collection: Collection = self._client.get_or_create_collection(
-                self._name,
-                configuration={"hnsw": {"space": "cosine"}},
-                embedding_function=None,  # the default one would fetch a model
-            )
-            self._keys = self._read_keys()
-            self._probe()
-            Path(_OPENING).unlink()
-
-    def _read_keys(self) -> set[str]:
-        keys: set[str] = set()
-        while page := self._collection.get(limit=_PAGE, offset=len(keys), include=[])["ids"]:
-            keys.update(page)
-        return keys
-
-    def _probe(self) -> None:
-        """Looks some stored vectors up: a file cut short loses vectors without an error. The search is approximate, so a few
-        that do not find themselves are no damage."""
-        if not self._keys:
-            return
-        import numpy as np
-
-        some = sorted(self._keys)[:: max(1, len(self._keys) // _PROBES)]
-        stored = self._collection.get(ids=some, include=["embeddings"])["embeddings"]
-        vectors = np.asarray(stored, dtype=np.float32)
-        found = self._collection.query(query_embeddings=vectors, n_results=1, include=["distances"])["distances"] or []
-        missed = sum(not one or not abs(one[0]) < _SAME for one in found)
-        if not np.isfinite(vectors).all() or missed > len(some) // 4:
-            raise StorageError("vectors are missing")
-
-    def _wipe(self) -> None:
-        from chromadb.api.client import Client
-
-        # Chroma keeps a client that failed to start and would hand it out again for the same directory.
-        Client.clear_system_cache()
-        self._client = None
-        try:
-            shutil.rmtree(self._directory)
-        except OSError as error:
-            raise StorageError(f"The vector index {self._directory} cannot be removed ({error.strerror}).") from None
-        _make_private(self._directory)
+        client, self._client = self._client, None
+        if client is not None:
+            with _translated():
+                client.delete_collection(self._collection.name)
+                client.close()
 
 
-def _make_private(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.chmod(0o700)
-    except OSError as error:
-        raise StorageError(
-            f"The directory {directory} cannot be made ({error.strerror}). Check that you own it."
-        ) from None
+def _name(fingerprint: str) -> str:
+    """Chroma allows letters, digits, dots and dashes; a fingerprint may hold anything. All that is in memory in one process is one
+    database to Chroma, so the name is nobody else's."""
+    return f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}-{uuid.uuid4().hex}"
 
 
-def _import_chroma(directory: Path) -> None:
+def _import_chroma() -> None:
     """The first import, with nothing around that could speak to it."""
     for name in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
         del os.environ[name]
     try:
-        with contextlib.chdir(directory):
+        with contextlib.chdir(_OURS):
             importlib.import_module("chromadb.api.client")
-    except ImportError as error:
-        raise StorageError(f"ChromaDB cannot be loaded ({error}). Run scripts/setup.") from error
+    except Exception as error:  # whatever a library of this size runs into while it is set up: a search needs it not
+        reason = str(error).strip().partition("\n")[0]
+        raise StorageError(f"ChromaDB cannot be loaded ({reason}). Run scripts/setup.") from error
 
 
-def _client(directory: Path) -> "Client":
+def _client() -> "Client":
     from chromadb.api.client import Client
     from chromadb.config import Settings
 
     pinned: dict[str, Any] = {
         "_env_file": None,
         "chroma_api_impl": "chromadb.api.rust.RustBindingsAPI",
-        "is_persistent": True,
-        "persist_directory": str(directory),
+        "is_persistent": False,
         "anonymized_telemetry": False,
         "chroma_product_telemetry_impl": "chromadb.telemetry.product.posthog.Posthog",  # an empty shell in this release
         "chroma_telemetry_impl": "chromadb.telemetry.product.posthog.Posthog",
@@ -177,11 +119,11 @@ def _client(directory: Path) -> "Client":
 
 
 @contextlib.contextmanager
-def _translated(directory: Path) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     from chromadb.errors import ChromaError
 
     try:
         yield
     except (ChromaError, OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise StorageError(f"The vector index {directory} failed: {reason}") from error
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise StorageError(f"ChromaDB failed: {reason}.") from error

@@ -1,7 +1,7 @@
 """The index worker: one process (in tests, a thread) that owns an index, keeps it current and answers for it.
 
     the caller's thread   scan, watch, read, chunk, store           the only writer of files and chunks
-    embedding             load embedder and Chroma, then vectors    low priority, the only writer of vectors
+    embedding             load embedder, then vectors, then Chroma  low priority, the only writer of vectors
     accept, clients       one short thread a client                 readers
     lifeline              ends the worker when whoever started it is gone
 
@@ -9,6 +9,7 @@ Each thread has a database connection of its own. A search is answered lexically
 """
 
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -16,19 +17,21 @@ import time
 from pathlib import Path
 
 from offline_agent.errors import AgentError, EmbedderError, StorageError
-from offline_agent.protocols import VectorIndex
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
+from offline_agent.retrieval.hydrate import RisingIndex
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
-from offline_agent.retrieval.local import SKIPPED_SHOWN
+from offline_agent.retrieval.local import SKIPPED_SHOWN, log_search
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.messages import Failed, Found, Now, Reply, Request, Search, Shutdown, Status, Waited
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import Dense, search
-from offline_agent.retrieval.serve import listening
+from offline_agent.retrieval.serve import listening, reported
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.watch import Batch, Watcher
 from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+
+log = logging.getLogger(__name__)
 
 _NICENESS = 10
 _RETRY_SECONDS = 10.0  # after an error that may pass, such as a full disk
@@ -51,8 +54,9 @@ class Worker:
         self._scanned = threading.Event()
         self._changed = threading.Event()
         self._phase = IndexPhase.SCANNING
-        self._problems = dict.fromkeys(("watch", "index", "embedder", "vectors", "search"), "")
+        self._problems = dict.fromkeys(("watch", "index", "embedder", "search"), "")
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
+        self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
         self._dense: Dense | None = None
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
@@ -64,15 +68,18 @@ class Worker:
             # Before anybody can connect: two connections that both make a new database get in each other's way.
             store = held.enter_context(contextlib.closing(self._place.store()))
             held.enter_context(listening(self._place, self._answer, self._stopping))
-            embedding = threading.Thread(target=self._embed, name="embedding", daemon=True)
+            embedding = threading.Thread(target=reported(self._embed), name="embedding", daemon=True)
             if lifeline is not None:
-                threading.Thread(target=self._hold_on_to, args=(lifeline,), name="lifeline", daemon=True).start()
+                watch_over = reported(self._hold_on_to)
+                threading.Thread(target=watch_over, args=(lifeline,), name="lifeline", daemon=True).start()
+            log.info("index worker of %s started", self._place.root)
             embedding.start()
             try:
-                self._keep_current(store)
+                reported(self._keep_current)(store)
             finally:
                 self.stop()
                 embedding.join(_FAREWELL_SECONDS)
+                log.info("index worker of %s ended", self._place.root)
 
     def _patience(self) -> float:
         """An owner that serves will go on; one that does not is about to end, or refreshes the index for a single command."""
@@ -96,13 +103,15 @@ class Worker:
         watcher = self._watcher = Watcher(self._place.root, indexer.rules, self._place.index)
         # Watching begins before the first scan, so that nothing is saved unseen between the two.
         watcher.start()
-        self._problems["watch"] = watcher.problem
+        self._say("watch", watcher.problem)
         batch: Batch | None = None
         try:
             while not self._stopping.is_set():
                 whole = self._bring_up(indexer, batch)
                 self._scanned.set()
                 batch = watcher.next(self._place.index.rescan_seconds if whole else _RETRY_SECONDS)
+                if not whole:
+                    log.warning("indexing is tried again")
                 if not whole and batch is not None:
                     batch = Batch((), rescan=True)  # what failed must be looked at again
         finally:
@@ -117,11 +126,11 @@ class Worker:
             if batch is None:
                 indexer.tidy()
         except AgentError as error:
-            self._problems["index"] = str(error)
+            self._say("index", str(error))
             for ticket in waiting:
                 self._waiting.put(ticket)
             return False
-        self._problems["index"] = ""
+        self._say("index", "")
         if changes:
             self._changed.set()
         for ticket in waiting:
@@ -141,22 +150,19 @@ class Worker:
         finally:
             self._dense = None
             if not self._stopping.is_set():
-                self._problems["embedder"] = self._problems["embedder"] or "Embedding ended unexpectedly. Start again."
-                self._phase = IndexPhase.LEXICAL_ONLY
+                self._say("embedder", self._problems["embedder"] or "Embedding ended unexpectedly. Start again.")
+                self._enter(IndexPhase.LEXICAL_ONLY)
 
     def _load_and_embed(self) -> None:
-        self._phase = IndexPhase.LOADING
+        self._enter(IndexPhase.LOADING)
         try:
             store = self._place.store()
             embedder = self._place.load_embedder()
-            index = self._place.open_vectors(embedder.fingerprint)
         except AgentError as error:
-            self._problems["embedder"] = str(error)
+            self._say("embedder", str(error))
             return
-        self._problems["vectors"] = getattr(index, "note", "")
-        with contextlib.closing(store):
-            self._embed_until_stopped(store, Dense(embedder, index))
-        _close(index)
+        with contextlib.closing(store), contextlib.closing(self._vectors):
+            self._embed_until_stopped(store, Dense(embedder, self._vectors))
 
     def _embed_until_stopped(self, store: Store, dense: Dense) -> None:
         while True:
@@ -165,19 +171,19 @@ class Worker:
                 break
             try:
                 reconcile(store, dense.embedder.fingerprint, dense.index)
-                self._problems["vectors"] = ""
                 self._dense = dense
-                self._phase = IndexPhase.EMBEDDING
+                self._enter(IndexPhase.EMBEDDING)
                 complete = embed_pending(
                     store, dense.embedder, dense.index, self._place.batch, should_stop=self._changed.is_set
                 )
-                self._problems["embedder"] = ""
+                self._say("embedder", "")
             except AgentError as error:
-                self._problems["embedder"] = str(error)
+                self._say("embedder", str(error))
                 self._stopping.wait(_RETRY_SECONDS)
                 continue
             if complete:
-                self._phase = IndexPhase.CURRENT
+                self._enter(IndexPhase.CURRENT)
+                self._vectors.hydrate(should_stop=self._changed.is_set)
                 self._changed.wait()
 
     # --- serving ---
@@ -195,17 +201,25 @@ class Worker:
                 case _:
                     return Waited(current=self._wait(request.seconds))
         except AgentError as error:
+            log.warning("%s is not answered: %s", request.type, error)
             return Failed(message=str(error))
 
     def _search(self, store: Store, request: Search) -> SearchResult:
+        started = time.monotonic()
+        with self._vectors.preferred():
+            result = self._found(store, request, self._dense)
+        log_search(request.query, result, started)
+        return result
+
+    def _found(self, store: Store, request: Search, dense: Dense | None) -> SearchResult:
         try:
-            result = search(store, request.query, request.limit, self._dense)
-            self._problems["search"] = ""
+            result = search(store, request.query, request.limit, dense)
+            self._say("search", "")
             return result
         except (EmbedderError, StorageError) as error:
-            if self._dense is None:
+            if dense is None:
                 raise
-            self._problems["search"] = str(error)
+            self._say("search", str(error))
             return search(store, request.query, request.limit)
 
     def _wait(self, seconds: float) -> bool:
@@ -228,14 +242,28 @@ class Worker:
             vectors=counts.vectors,
             skipped=tuple(store.skipped(SKIPPED_SHOWN)),
             embedder=self._place.fingerprint,
-            problem=" ".join(problem for problem in self._problems.values() if problem),
+            problem=" ".join(problem for problem in (*self._problems.values(), self._vectors.problem) if problem),
         )
 
     def _hold_on_to(self, lifeline: int) -> None:
         with contextlib.suppress(OSError):
             while os.read(lifeline, 1024):
                 pass
+        log.info("whoever started this worker is gone")
         self.stop()
+
+    # --- what others are told ---
+
+    def _enter(self, phase: IndexPhase) -> None:
+        if phase is not self._phase:
+            log.info("phase: %s", phase)
+            self._phase = phase
+
+    def _say(self, part: str, problem: str) -> None:
+        """Sets or, with an empty `problem`, clears what `status` says of a part."""
+        if problem != self._problems[part]:
+            log.log(logging.WARNING if problem else logging.INFO, "%s: %s", part, problem or "no problem any more")
+            self._problems[part] = problem
 
 
 def _drained(waiting: "queue.SimpleQueue[threading.Event]") -> list[threading.Event]:
@@ -244,9 +272,3 @@ def _drained(waiting: "queue.SimpleQueue[threading.Event]") -> list[threading.Ev
         while True:
             tickets.append(waiting.get_nowait())
     return tickets
-
-
-def _close(index: VectorIndex) -> None:
-    close = getattr(index, "close", None)
-    if close is not None:
-        close()

@@ -12,7 +12,8 @@ import pytest
 
 from offline_agent.protocols import Embedder, VectorIndex
 from offline_agent.retrieval.client import RemoteIndex, try_connect
-from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.tokens import WordCounter
 from offline_agent.retrieval.worker import Worker
@@ -62,7 +63,7 @@ def place_for(
         load_counter=WordCounter,
         fingerprint=HashingEmbedder.fingerprint,
         load_embedder=load_embedder,
-        open_vectors=open_vectors or (lambda _: MemoryIndex()),
+        open_vectors=open_vectors or (lambda _: ExactIndex()),
         index=settings,
         batch=8,
     )

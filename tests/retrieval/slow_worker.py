@@ -31,8 +31,7 @@ class SlowEmbedder(HashingEmbedder):
 
 
 def main(root: Path, data: Path, log: Path) -> None:
-    chroma = data / "index" / "chroma"
-    place = place_for(root, data, lambda: SlowEmbedder(log), lambda name: ChromaIndex(chroma, name))
+    place = place_for(root, data, lambda: SlowEmbedder(log), ChromaIndex)
     prepare_process(place.directory)
     Worker(place).run(lifeline=sys.stdin.fileno())
 

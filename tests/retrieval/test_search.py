@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.indexer import embed_pending
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.rank import Ranking, fuse
@@ -108,7 +109,7 @@ def test_a_limit_is_kept(store: Store) -> None:
 
 
 def test_vectors_join_where_there_are_some(store: Store) -> None:
-    embedder, index = HashingEmbedder(), MemoryIndex()
+    embedder, index = HashingEmbedder(), ExactIndex()
     assert embed_pending(store, embedder, index, 8, lambda: False)
     result = search(store, "cookies between requests", 5, Dense(embedder, index))
     assert result.dense
@@ -116,7 +117,7 @@ def test_vectors_join_where_there_are_some(store: Store) -> None:
 
 
 def test_a_stale_vector_finds_nothing(store: Store) -> None:
-    embedder, index = HashingEmbedder(), MemoryIndex()
+    embedder, index = HashingEmbedder(), ExactIndex()
     index.add(["0" * 32], embedder.encode(["cookies"]))
     assert all("dense" not in hit.found_by for hit in search(store, "cookies", 5, Dense(embedder, index)).hits)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from offline_agent.errors import VaultTooNew
-from offline_agent.retrieval.hashing import HashingEmbedder, MemoryIndex
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.store import Store
@@ -35,7 +36,7 @@ def indexer(place: Place, store: Store) -> Indexer:
     return place.indexer(store)
 
 
-def embed(store: Store, index: MemoryIndex) -> bool:
+def embed(store: Store, index: ExactIndex) -> bool:
     return embed_pending(store, HashingEmbedder(), index, 8, lambda: False)
 
 
@@ -124,7 +125,7 @@ def test_a_file_that_vanishes_between_scan_and_read_is_no_error(repo: Repo, stor
 def test_an_empty_repository_is_an_empty_index(indexer: Indexer, store: Store) -> None:
     indexer.refresh()
     assert store.counts(NAME) == (0, 0, 0)
-    assert embed(store, MemoryIndex())
+    assert embed(store, ExactIndex())
 
 
 def test_progress_tells_files_in_steps(repo: Repo, indexer: Indexer) -> None:
@@ -136,7 +137,7 @@ def test_progress_tells_files_in_steps(repo: Repo, indexer: Indexer) -> None:
 
 
 def test_nothing_is_embedded_twice_across_branch_switches(repo: Repo, store: Store, indexer: Indexer) -> None:
-    embedder, index = CountingEmbedder(), MemoryIndex()
+    embedder, index = CountingEmbedder(), ExactIndex()
 
     def follow() -> None:
         indexer.refresh()
@@ -161,7 +162,7 @@ def test_what_changed_last_is_embedded_first_and_a_stop_loses_nothing(
     first_texts = [text for _, text in store.pending(NAME, 3)]
     assert first_texts[0].startswith("fresh.py")
     assert first_texts[1].startswith("old299.py")
-    embedder, index = CountingEmbedder(), MemoryIndex()
+    embedder, index = CountingEmbedder(), ExactIndex()
     assert not embed_pending(store, embedder, index, 8, lambda: len(embedder.seen) > 100)
     assert store.counts(NAME).vectors == len(embedder.seen) == len(index.keys())
     assert embed_pending(store, embedder, index, 8, lambda: False)
@@ -172,8 +173,8 @@ def test_an_index_is_made_to_hold_what_chunks_use(repo: Repo, store: Store, inde
     repo.write("a.py", "def a(): pass\n")
     repo.write("b.py", "def b(): pass\n")
     indexer.refresh()
-    embed(store, MemoryIndex())
-    index = MemoryIndex()
+    embed(store, ExactIndex())
+    index = ExactIndex()
     index.add(["stale"], np.ones((1, 256), dtype=np.float32))
     reconcile(store, NAME, index)
     assert index.keys() == store.vector_keys(NAME)
@@ -186,7 +187,7 @@ def test_an_index_is_made_to_hold_what_chunks_use(repo: Repo, store: Store, inde
 def test_vectors_survive_as_float16(repo: Repo, store: Store, indexer: Indexer) -> None:
     repo.write("a.py", "def a_long_name(): return another_name\n")
     indexer.refresh()
-    embed(store, MemoryIndex())
+    embed(store, ExactIndex())
     [(keys, vectors)] = list(store.vectors(NAME, sorted(store.vector_keys(NAME))))
     [exact] = HashingEmbedder().encode([store.chunks_named("a_long_name")[0].chunk.embedded_text])
     assert vectors[keys.index(store.chunks_named("a_long_name")[0].chunk.key)] @ exact == pytest.approx(1, abs=1e-3)

@@ -15,24 +15,24 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from offline_agent.errors import EmbedderError, EmbedderHashMismatch, IndexUnavailable
-from offline_agent.protocols import Database, Embedder
-from offline_agent.retrieval.chroma import ChromaIndex
+from offline_agent.errors import EmbedderError, EmbedderHashMismatch, IndexUnavailable, StorageError
+from offline_agent.protocols import Database, Embedder, VectorIndex
 from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
 from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.local import LocalIndex
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.messages import Failed, receive_reply, socket_address
 from offline_agent.retrieval.place import Place
+from offline_agent.retrieval.serve import reported
 from offline_agent.retrieval.worker import Worker
 from offline_agent.types import IndexPhase
 
 from .conftest import Repo, eventually, place_for, running
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 TOP = Path(__file__).parents[2]
@@ -179,6 +179,42 @@ def test_a_failing_query_embedding_is_answered_lexically(repo: Repo, tmp_path: P
         assert "no memory" in remote.status().problem
 
 
+def test_a_graph_that_fails_leaves_exact_search_and_is_told(repo: Repo, tmp_path: Path) -> None:
+    def broken(_: str) -> VectorIndex:
+        raise StorageError("ChromaDB cannot be loaded (no such module). Run scripts/setup.")
+
+    repo.write("a.py", "def still_near(): pass\n")
+    with running(place_for(repo.root, tmp_path / "data", open_vectors=broken)) as remote:
+        eventually(lambda: "cannot be loaded" in remote.status().problem)
+        assert is_current(remote)
+        assert "dense" in remote.search("still_near", 1).hits[0].found_by
+
+
+def test_phases_problems_files_and_searches_are_logged(
+    repo: Repo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Embedder:
+        raise EmbedderError("The embedder cannot be loaded.")
+
+    caplog.set_level("DEBUG", "offline_agent")
+    repo.write("a.py", "def logged(): pass\n")
+    with running(place_for(repo.root, tmp_path / "data", broken)) as remote:
+        eventually(lambda: remote.status().phase is IndexPhase.LEXICAL_ONLY)
+        remote.search("logged", 1)
+    said = {(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records}
+    assert {("INFO", "scan"), ("INFO", "phase"), ("WARNING", "embedder"), ("DEBUG", "indexed a.py")} <= said
+    assert ("DEBUG", "search 'logged'") in said
+
+
+def test_what_ends_a_thread_unexpectedly_is_logged_and_raised(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        reported(fail)()
+    assert caplog.records[-1].exc_info
+
+
 def test_two_clients_share_a_worker_in_a_deep_directory(repo: Repo, tmp_path: Path) -> None:
     repo.write("a.py", "def shared(): pass\n")
     deep = place_for(repo.root, tmp_path / ("d" * 100) / ("e" * 100))
@@ -268,9 +304,7 @@ def test_a_killed_worker_goes_on_where_it_stopped(repo: Repo, tmp_path: Path) ->
     assert process.stdin is not None
     process.stdin.close()  # whoever started it is gone
     assert process.wait(10) == 0
-    index = ChromaIndex(data / "index" / "chroma", HashingEmbedder.fingerprint)
-    assert (index.note, len(index.keys())) == ("", 200)
-    index.close()
+    assert not list(data.rglob("chroma*"))
 
 
 def test_a_worker_that_cannot_start_is_an_error(place: Place) -> None:
@@ -300,14 +334,3 @@ def test_starting_two_at_once_gives_both_a_client(repo: Repo, tmp_path: Path) ->
         process.stdin.close()
     for process, _ in results:
         process.wait(10)
-
-
-def test_memory_and_chroma_agree(tmp_path: Path) -> None:
-    vectors = HashingEmbedder().encode([f"chunk number {number} about topic{number % 7}" for number in range(200)])
-    keys = [f"{number:032x}" for number in range(200)]
-    index = ChromaIndex(tmp_path / "chroma", "test")
-    index.add(keys, vectors)
-    exact = np.argsort(-(vectors @ vectors[3]))[:5]
-    assert {key for key, _ in index.search(vectors[3], 5)} & {keys[row] for row in exact}
-    assert index.search(vectors[3], 1)[0][1] == pytest.approx(1.0, abs=1e-4)
-    index.close()

