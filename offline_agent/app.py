@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from offline_agent import __version__
 from offline_agent.agent.loop import Session
-from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError
+from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError, VaultError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
@@ -32,13 +32,14 @@ from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.settings import Settings, session_bus
 from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, Value
-from offline_agent.vault.archive import LOGS_NAME, Archive
+from offline_agent.vault.archive import Archive
 from offline_agent.vault.keeper import Keeper, resume
 from offline_agent.vault.kernel import KernelKeyCache, protect_process
 from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
 from offline_agent.vault.logs import VaultHandler
 from offline_agent.vault.os_keyring import find_keyring
 from offline_agent.vault.plain import PlainVault
+from offline_agent.vault.schema import LOGS_NAME
 from offline_agent.vault.sealed import SealedVault
 from offline_agent.vault.secret import Secret
 
@@ -288,7 +289,17 @@ class Program:
         from offline_agent.retrieval.worker import Worker, prepare_process
 
         prepare_process(self._index_directory)
+        self._keep_house()
         Worker(self._place).run(lifeline=sys.stdin.fileno())
+
+    def _keep_house(self) -> None:
+        """What is kept no longer goes when a worker starts: nobody waits for that."""
+        try:
+            pruned = self.archive.prune()
+        except VaultError as error:
+            log.warning("nothing was pruned: %s", error)
+        else:
+            log.debug("pruned: %s", pruned)
 
     def index_status(self) -> IndexStatus:
         """Of the worker where one runs, else what is stored."""

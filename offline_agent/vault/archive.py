@@ -10,15 +10,14 @@ from offline_agent.protocols import Database, Vault
 from offline_agent.settings import LogSettings, VaultSettings
 from offline_agent.types import Pruned
 from offline_agent.vault.audit import AuditChain
-from offline_agent.vault.blobs import BlobStore
+from offline_agent.vault.blobs import DIRECTORY, BlobStore
 from offline_agent.vault.credentials import Credentials
 from offline_agent.vault.logs import Logs
 from offline_agent.vault.repositories import Repositories
-from offline_agent.vault.schema import MAIN
+from offline_agent.vault.schema import LOGS_NAME, MAIN, MAIN_NAME
 from offline_agent.vault.sessions import Sessions
 
 _DAY = 86400.0
-MAIN_NAME, LOGS_NAME, BLOBS_NAME = "main", "logs", "blobs"
 
 
 class Archive:
@@ -61,11 +60,12 @@ class Archive:
     @cached_property
     def blobs(self) -> BlobStore:
         limit = self._settings.blob_megabytes * 1_000_000
-        return BlobStore(self._vault.directory(BLOBS_NAME), self._blob_key, self.main, limit)
+        return BlobStore(self._vault.directory(DIRECTORY), self._blob_key, self.main, limit)
 
     def prune(self, settings: VaultSettings | None = None, log: LogSettings | None = None) -> Pruned:
-        """Removes what the settings do not keep, these or the ones from the start. Raises a VaultError."""
+        """Removes what the settings do not keep, these or the ones from the start, and what crashes left. Raises a VaultError."""
         settings, log, now = settings or self._settings, log or self._log, time.time()
+        self.blobs.sweep()
         blobs = self.blobs.evict(settings.blob_megabytes * 1_000_000)
         return Pruned(
             sessions=self.sessions.prune(_days_before(now, settings.session_days), settings.sessions),

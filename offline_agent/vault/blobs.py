@@ -33,8 +33,12 @@ from offline_agent.vault.stream import Source, opened, seal
 
 SCHEMA: tuple[str, ...] = (
     "CREATE TABLE blobs (id TEXT PRIMARY KEY, kind TEXT, label TEXT, size INTEGER, created REAL, used REAL) WITHOUT ROWID",
+    # Addresses stand in other tables too: their key stays when the vault's data key is changed, and is as secret as what it hashes.
+    "CREATE TABLE blob_address_key (id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL)",
 )
 """What the database must hold."""
+DIRECTORY = "blobs"
+"""Where a vault has them."""
 
 _UNFINISHED = "new-"
 
@@ -67,7 +71,7 @@ class BlobStore:
     ) -> None:
         self._directory = directory
         self._key = derive(Secret(key), "blob content")
-        self._address_key = derive(Secret(key), "blob address")
+        self._address_key = _address_key(database)
         self._database = database
         self._limit = limit_bytes
         self._clock = clock
@@ -180,6 +184,16 @@ class BlobStore:
                     lost += 1
         return Pruned(blobs=lost, bytes=freed)
 
+    def copy_to(self, directory: Path, key: bytes) -> None:
+        """Every blob again, with the same address, sealed under `key` in the new `directory`: for a copy of the database. Raises
+        as `open` does."""
+        content_key = derive(Secret(key), "blob content").reveal()
+        for blob in self.entries():
+            path = directory / blob.address[:2] / blob.address
+            make_private(path.parent)
+            with self._opened(blob.address) as pieces, self._explained("copied", blob.address), _create(path) as file:
+                seal(_Joined(pieces), file, content_key, blob.address.encode())
+
     def _keep(self, unfinished: Path, blob: Blob) -> None:
         path = self._path(blob.address)
         with self._database.transaction():
@@ -277,6 +291,34 @@ class _Tee:
         return count
 
 
+class _Joined:
+    """A Source of pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        if not self._left:
+            self._left = memoryview(next(self._pieces, b""))
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+
+def _address_key(database: Database) -> Secret:
+    """Made when the first store is; all who ask at once get the same."""
+    database.execute(
+        "INSERT INTO blob_address_key VALUES (1, ?) ON CONFLICT (id) DO NOTHING", (secrets.token_bytes(32),)
+    )
+    ((key,),) = database.execute("SELECT key FROM blob_address_key")
+    return Secret(key)
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
 def _hashed(source: Source | bytes, hasher: blake3, limit: int) -> Source | bytes:
     """The same content; once it was read, `hasher` has it all. Raises StorageError for more than `limit` bytes."""
     if not isinstance(source, bytes):
@@ -297,7 +339,7 @@ def _create_locked(directory: Path) -> BinaryIO:
     """A new file, for its owner alone, with a lock that ends with this process."""
     while True:
         path = directory / f"{_UNFINISHED}{secrets.token_hex(8)}"
-        file = open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115  the caller closes it
+        file = _create(path)
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return file

@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from offline_agent.errors import StorageError, VaultDamaged
+from offline_agent.vault.blobs import DIRECTORY, BlobStore
 from offline_agent.vault.files import make_private
+from offline_agent.vault.schema import MAIN, MAIN_NAME
 from offline_agent.vault.sealed import SealedVault, sealed_uri
 from offline_agent.vault.secret import Secret
 
@@ -29,6 +31,7 @@ def copy_generation(source: Path, old_key: Secret, target: Path, new_key: Secret
     make_private(target)
     for name in database_names(source):
         _copy_database(SealedVault(source, old_key), SealedVault(target, new_key), name)
+    _copy_blobs(SealedVault(source, old_key), SealedVault(target, new_key))
     _sync(target)
 
 
@@ -43,6 +46,13 @@ def _copy_database(source: SealedVault, target: SealedVault, name: str) -> None:
                 f"The copy of the database {name} is not whole ({faults[0][0]}). The vault stays as it was."
             )
         copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _copy_blobs(source: SealedVault, target: SealedVault) -> None:
+    with closing(source.database(MAIN_NAME, durable=True)) as database:
+        database.migrate(MAIN)
+        store = BlobStore(source.directory(DIRECTORY), source.blob_key, database, limit_bytes=0)
+        store.copy_to(target.directory(DIRECTORY), target.blob_key)
 
 
 def _sync(directory: Path) -> None:

@@ -4,6 +4,10 @@ main    what a person would miss: sessions, prompts, the audit chain, credential
 logs    what a person would not: its size is bounded and it may be removed at any time
 """
 
+from offline_agent.vault import blobs
+
+MAIN_NAME, LOGS_NAME = "main", "logs"
+
 MAIN: tuple[tuple[str, ...], ...] = (
     (
         # Bytes: a path need not be UTF-8.
@@ -28,8 +32,7 @@ MAIN: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE prompts (id INTEGER PRIMARY KEY, repository TEXT, text TEXT NOT NULL)",
         "CREATE INDEX prompts_repository ON prompts (repository)",
         "CREATE TABLE credentials (name TEXT PRIMARY KEY, value TEXT NOT NULL, changed REAL NOT NULL) WITHOUT ROWID",
-        # Used by blobs.py.
-        "CREATE TABLE blobs (id TEXT PRIMARY KEY, kind TEXT, label TEXT, size INTEGER, created REAL, used REAL) WITHOUT ROWID",
+        *blobs.SCHEMA,
     ),
 )
 

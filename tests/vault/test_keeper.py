@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from offline_agent.errors import StorageError, VaultDamaged, VaultInUse, VaultLocked, WrongPassphrase
+from offline_agent.settings import LogSettings, VaultSettings
 from offline_agent.types import KeySource
+from offline_agent.vault.archive import Archive
 from offline_agent.vault.header import Cost
 from offline_agent.vault.keeper import HEADER_FILE, Keeper, resume
 from offline_agent.vault.kernel import MemoryKeyCache
@@ -96,6 +98,22 @@ def test_rotation_keeps_everything_under_another_key(tmp_path: Path) -> None:
     assert vault.data_key != old
     vault.close()
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["2", "vault.header", "vault.lock"]
+
+
+def test_rotation_keeps_blobs_and_their_addresses(tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    addresses = []
+    for _ in range(2):
+        vault = keeper(tmp_path).open()
+        archive = Archive(vault, vault.blob_key, VaultSettings(), LogSettings())
+        addresses.append(archive.blobs.put(content, "snapshot"))
+        assert list(archive.faults()) == []
+        assert archive.blobs.read(addresses[0]) == content
+        archive.close()
+        vault.close()
+        keeper(tmp_path).rotate()
+    assert addresses[0] == addresses[1]
+    assert len([path for path in (tmp_path / "data/3/blobs").rglob("*") if path.is_file()]) == 1
 
 
 def test_rotation_of_a_damaged_vault_changes_nothing(tmp_path: Path) -> None:
