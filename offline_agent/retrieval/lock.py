@@ -1,4 +1,4 @@
-"""One owner per index: two writers on one Chroma directory lose a quarter of the vectors without an error."""
+"""One owner per index: two that watch and embed the same files would do everything twice and wait for each other."""
 
 import fcntl
 import os
