@@ -4,6 +4,7 @@ The worker is started early and waited for late. When it dies (out of memory, `k
 new one, unless part of the answer was given out already; then ModelDied says so, and the next request starts a new worker.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
@@ -32,6 +33,8 @@ from offline_agent.llm.messages import (
 )
 from offline_agent.settings import ModelSettings
 from offline_agent.types import Message, ModelCard, ModelInfo, Sampling
+
+log = logging.getLogger(__name__)
 
 SMALLEST_CONTEXT = 64
 TINY_FILE = 64_000_000
@@ -80,6 +83,7 @@ class LlamaProcess:
                     self._discard()
                     raise
                 self._info, self.confinement = loaded.info, loaded.confinement
+                log.info("loaded %s in %.2f s, confinement: %s", self._path, self._info.load_seconds, self.confinement)
             return self._info
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -99,6 +103,7 @@ class LlamaProcess:
                     yield reply.text
                 elif isinstance(reply, Done):
                     self.usage = reply.usage
+                    log.debug("usage: %s", self.usage)
 
     def cancel(self) -> None:
         """Stops the answer under way; its iterator then ends with what came before."""
@@ -122,7 +127,8 @@ class LlamaProcess:
                         answered = True
                         yield reply
                 return
-            except ModelDied:
+            except ModelDied as error:
+                log.warning("the model's process died: %s", error)
                 self._discard()
                 if answered or last_attempt:
                     raise

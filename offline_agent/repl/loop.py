@@ -1,5 +1,6 @@
 """The session on the terminal: read a line, run a turn, show it; Ctrl-C stops the turn and nothing else."""
 
+import logging
 import sys
 import threading
 import time
@@ -18,6 +19,8 @@ from offline_agent.repl.history import VaultHistory
 from offline_agent.repl.keys import key_bindings
 from offline_agent.repl.render import hit_line, index_line, searched_line, toolbar
 from offline_agent.types import Answered, IndexPhase, IndexStatus, Searched, SearchResult, Token
+
+log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 
@@ -109,6 +112,7 @@ class Repl:
         except KeyboardInterrupt:
             self.say("\n(stopped)", "fg:ansibrightblack")
         except AgentError as error:
+            log.warning("%s", error)
             self.say(f"\n{error}", "fg:ansired")
         return True
 
