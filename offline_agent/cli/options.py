@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
 import argparse
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from offline_agent import app
@@ -44,5 +46,10 @@ def program_for(arguments: argparse.Namespace) -> app.Program:
 
 
 def tell(sentence: str) -> None:
-    """Says something beside the command's own output."""
-    print(f"offline-agent: {sentence}", file=sys.stderr)
+    """Says something beside the command's own output; on a terminal no word is cut at the edge."""
+    text = f"offline-agent: {sentence}"
+    if sys.stderr.isatty():
+        text = textwrap.fill(
+            text, shutil.get_terminal_size().columns - 1, break_long_words=False, break_on_hyphens=False
+        )
+    print(text, file=sys.stderr)

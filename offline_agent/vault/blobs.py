@@ -29,6 +29,7 @@ from offline_agent.types import Pruned
 from offline_agent.vault.files import make_private
 from offline_agent.vault.header import sync_directory
 from offline_agent.vault.secret import Secret, derive
+from offline_agent.vault.sources import Joined, hashed
 from offline_agent.vault.stream import Source, opened, seal
 
 SCHEMA: tuple[str, ...] = (
@@ -84,7 +85,7 @@ class BlobStore:
         Raises StorageError for content longer than the limit; nothing is stored then.
         """
         hasher = self._hasher()
-        plain = _hashed(source, hasher, self._limit)
+        plain = hashed(source, hasher, self._limit)
         with self._explained("written"), self._unfinished() as file:
             size = seal(plain, file, self._key.reveal(), lambda: hasher.hexdigest().encode())
             file.flush()
@@ -134,6 +135,10 @@ class BlobStore:
             "SELECT id, kind, label, size, created, used FROM blobs ORDER BY used, created, id"
         )
         return [Blob(*row) for row in rows]
+
+    def count(self) -> int:
+        ((count,),) = self._database.execute("SELECT count(*) FROM blobs")
+        return int(count)
 
     def total(self) -> int:
         """Bytes of content of all blobs together."""
@@ -192,7 +197,7 @@ class BlobStore:
             path = directory / blob.address[:2] / blob.address
             make_private(path.parent)
             with self._opened(blob.address) as pieces, self._explained("copied", blob.address), _create(path) as file:
-                seal(_Joined(pieces), file, content_key, blob.address.encode())
+                seal(Joined(pieces), file, content_key, blob.address.encode())
 
     def _keep(self, unfinished: Path, blob: Blob) -> None:
         path = self._path(blob.address)
@@ -274,38 +279,6 @@ class BlobStore:
             raise StorageError(f"{place} cannot be {done}: {error.strerror}. {_advice(error)}") from None
 
 
-class _Tee:
-    """Hashes what is read through it, up to `limit` bytes."""
-
-    def __init__(self, source: Source, hasher: blake3, limit: int) -> None:
-        self._source = source
-        self._hasher = hasher
-        self._limit = limit
-        self._size = 0
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        count = self._source.readinto(buffer) or 0
-        self._size += count
-        _check_size(self._size, self._limit)
-        self._hasher.update(buffer[:count])
-        return count
-
-
-class _Joined:
-    """A Source of pieces."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = memoryview(b"")
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        if not self._left:
-            self._left = memoryview(next(self._pieces, b""))
-        count = min(len(buffer), len(self._left))
-        buffer[:count], self._left = self._left[:count], self._left[count:]
-        return count
-
-
 def _address_key(database: Database) -> Secret:
     """Made when the first store is; all who ask at once get the same."""
     database.execute(
@@ -317,22 +290,6 @@ def _address_key(database: Database) -> Secret:
 
 def _create(path: Path) -> BinaryIO:
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
-
-
-def _hashed(source: Source | bytes, hasher: blake3, limit: int) -> Source | bytes:
-    """The same content; once it was read, `hasher` has it all. Raises StorageError for more than `limit` bytes."""
-    if not isinstance(source, bytes):
-        return _Tee(source, hasher, limit)
-    _check_size(len(source), limit)
-    hasher.update(source)
-    return source
-
-
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise StorageError(
-            f"The content is longer than the {limit} bytes that all blobs together may have. Raise [vault] blob_megabytes."
-        )
 
 
 def _create_locked(directory: Path) -> BinaryIO:
