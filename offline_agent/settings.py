@@ -158,10 +158,26 @@ def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | 
     descriptor = environ.pop(f"{PREFIX}PASSPHRASE_FD", None)
     given = environ.pop(f"{PREFIX}PASSPHRASE", None)
     if descriptor is not None:
-        given = _first_line(descriptor)
+        given = _first_line("PASSPHRASE_FD", descriptor)
     if given == "":
         raise UsageError(f"The passphrase in {PREFIX}PASSPHRASE is empty. Set it, or unset the variable.")
     return None if given is None else given.encode("utf-8", "surrogateescape")
+
+
+def take_new_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:
+    """The passphrase that a script wants the vault to have: the first line of the descriptor OFFLINE_AGENT_NEW_PASSPHRASE_FD.
+
+    The variable is gone afterwards. None when there is none. Raises UsageError for a descriptor that cannot be read, or an empty
+    passphrase.
+    """
+    environ = os.environ if environ is None else environ
+    descriptor = environ.pop(f"{PREFIX}NEW_PASSPHRASE_FD", None)
+    if descriptor is None:
+        return None
+    given = _first_line("NEW_PASSPHRASE_FD", descriptor)
+    if not given:
+        raise UsageError(f"The passphrase in {PREFIX}NEW_PASSPHRASE_FD is empty. Nothing was changed.")
+    return given.encode("utf-8", "surrogateescape")
 
 
 def session_bus(environ: Mapping[str, str] | None = None) -> str:
@@ -169,13 +185,13 @@ def session_bus(environ: Mapping[str, str] | None = None) -> str:
     return (os.environ if environ is None else environ).get("DBUS_SESSION_BUS_ADDRESS", "")
 
 
-def _first_line(descriptor: str) -> str:
+def _first_line(variable: str, descriptor: str) -> str:
     try:
         with open(int(descriptor), encoding="utf-8", errors="surrogateescape") as file:
             return file.readline().rstrip("\r\n")
     except (OSError, ValueError):
         raise UsageError(
-            f"{PREFIX}PASSPHRASE_FD={descriptor} cannot be read. Give the number of an open descriptor."
+            f"{PREFIX}{variable}={descriptor} cannot be read. Give the number of an open descriptor."
         ) from None
 
 

@@ -307,3 +307,60 @@ class Pruned(Value):
     log_entries: int = 0
     blobs: int = 0
     bytes: int = 0
+
+
+class StoredRepository(Value):
+    """A repository that has something in the vault. `opened` is the last time, in seconds since 1970; `gone` says that there is no
+    such directory any more."""
+
+    root: str
+    bytes: int
+    opened: float
+    gone: bool
+
+
+class VaultCounts(Value):
+    """How many there are of what can only be counted in an open vault."""
+
+    repositories: tuple[StoredRepository, ...] = ()
+    sessions: int = 0
+    messages: int = 0
+    audit_records: int = 0
+    log_entries: int = 0
+    blobs: int = 0
+
+
+class VaultSizes(Value):
+    """Bytes of files on disk. `total` has the header in it too."""
+
+    total: int = 0
+    indexes: int = 0
+    records: int = 0
+    log: int = 0
+    blobs: int = 0
+
+
+class VaultStatus(Value):
+    """The vault from outside and, where it could be opened, from inside (`counts`).
+
+    `key_file` is empty where `source` is something else. `swaps` are what memory may be written to in clear. `processes` are the
+    ids of those that have the vault open, as far as they can be told; `in_use` says whether any has.
+    """
+
+    directory: str
+    source: KeySource
+    key_file: str = ""
+    pages: str = "AEGIS-256"
+    blobs: str = "AES-256-GCM"
+    swaps: tuple[str, ...] = ()
+    in_use: bool = False
+    processes: tuple[int, ...] = ()
+    sizes: VaultSizes = VaultSizes()
+    counts: VaultCounts | None = None
+
+
+class Verified(Value):
+    """A part of the vault that was read through, with a sentence for each thing that is not as it was written."""
+
+    part: str
+    faults: tuple[str, ...] = ()

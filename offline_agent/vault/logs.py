@@ -129,6 +129,10 @@ class Logs:
         )
         return [_entry(row) for row in reversed(list(rows))]
 
+    def count(self) -> int:
+        [(count,)] = self._database.execute("SELECT count(*) FROM entries")
+        return int(count)
+
     def follow(self, level: int = 0, after: int = 0, pause: float = 0.25) -> Iterator[LogEntry]:
         """Entries with numbers above `after`, and then each new one, looked for every `pause` seconds; it ends when closed."""
         while True:

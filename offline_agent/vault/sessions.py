@@ -85,6 +85,13 @@ class Sessions:
             raise UsageError(f"{prefix!r} begins {len(found)} sessions: {names}{more}. Give more of the one you mean.")
         return found[0]
 
+    def counts(self) -> tuple[int, int]:
+        """How many sessions there are, and how many messages in all of them."""
+        [(sessions, messages)] = self._database.execute(
+            "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM messages)"
+        )
+        return int(sessions), int(messages)
+
     def messages(self, session: str) -> list[StoredMessage]:
         """The messages of the session of that id, in the order they were said; none for an id that is not known."""
         rows = self._database.execute(
