@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from offline_agent import __version__
 from offline_agent.agent.loop import Session
-from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError, VaultError
+from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError, VaultError, VaultLocked
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
@@ -31,12 +31,27 @@ from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.settings import Settings, session_bus
-from offline_agent.types import EmbedderCard, IndexPhase, IndexStatus, ModelCard, Value
+from offline_agent.types import (
+    EmbedderCard,
+    IndexPhase,
+    IndexStatus,
+    ModelCard,
+    Value,
+    VaultCounts,
+    VaultStatus,
+    Verified,
+)
+from offline_agent.vault import inspect
 from offline_agent.vault.archive import Archive
+from offline_agent.vault.audit import Head as Head
+from offline_agent.vault.audit import verify_export as verify_export
+from offline_agent.vault.inspect import size_of as size_of
+from offline_agent.vault.inspect import swaps_in_clear as swaps_in_clear
 from offline_agent.vault.keeper import Keeper, resume
 from offline_agent.vault.kernel import KernelKeyCache, protect_process
 from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
 from offline_agent.vault.logs import VaultHandler
+from offline_agent.vault.logs import parse_since as parse_since
 from offline_agent.vault.os_keyring import find_keyring
 from offline_agent.vault.plain import PlainVault
 from offline_agent.vault.schema import LOGS_NAME
@@ -93,14 +108,32 @@ SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 
 def keeper_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keeper:
     """What opens the vault. Without `passphrases` there is nobody to ask, and nothing was given."""
-    keys = Keys(
+    return Keeper(settings.data_directory, _keys_of(settings, passphrases))
+
+
+def _keys_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keys:
+    return Keys(
         choice=settings.vault.key,
         key_file_directory=settings.config_directory,
         passphrase=passphrases or ScriptedPassphrases(),
         find_keyring=lambda: find_keyring(session_bus()),
         cache=KernelKeyCache(),
     )
-    return Keeper(settings.data_directory, keys)
+
+
+def vault_exists(settings: Settings) -> bool:
+    """Whether there is a vault, or what is left of one."""
+    return inspect.remains(settings.data_directory)
+
+
+def existing_keeper(settings: Settings, passphrases: PassphraseSource | None = None) -> Keeper:
+    """As `keeper_of`, for what must not make a vault. Raises VaultLocked where there is none, VaultDamaged without its header."""
+    if not vault_exists(settings):
+        raise VaultLocked("There is no vault yet. Any command that uses one, such as `offline-agent chat`, makes it.")
+    keeper = keeper_of(settings, passphrases)
+    if not keeper.exists:
+        keeper.open().close()  # it makes none beside what is left of another, but says what to do
+    return keeper
 
 
 class OpenVault:
@@ -128,10 +161,65 @@ class OpenVault:
 def open_vault(settings: Settings, passphrases: PassphraseSource | None = None, say: Say = print) -> OpenVault:
     """The vault, made on first use; `say` tells the person what they should know about a new one. Raises a VaultError."""
     keeper = keeper_of(settings, passphrases)
-    opened = OpenVault(settings, keeper.open(), "front")
+    opened = open_kept(settings, keeper)
     if keeper.notice:
         say(keeper.notice)
     return opened
+
+
+def open_kept(settings: Settings, keeper: Keeper) -> OpenVault:
+    """What `keeper` keeps. Raises a VaultError."""
+    return OpenVault(settings, keeper.open(), "front")
+
+
+def vault_status(settings: Settings) -> VaultStatus:
+    """What can be told of the vault without opening it. Raises a VaultError: VaultLocked where there is none."""
+    keeper = existing_keeper(settings)
+    header = keeper.header()
+    assert header is not None
+    status = inspect.outside(settings.data_directory, header, _keys_of(settings).key_file(header))
+    return status if status.in_use else status.model_copy(update={"in_use": keeper.in_use})
+
+
+def count_vault(opened: OpenVault) -> VaultCounts:
+    """How much there is of everything. Raises a VaultError."""
+    return inspect.counts(_generation(opened), opened.archive)
+
+
+def verify_vault(opened: OpenVault, progress: Progress | None = None) -> Iterator[Verified]:
+    """Reads everything, and goes on after a fault. `progress` is called with parts."""
+    return inspect.verify(_generation(opened), opened.vault, opened.archive, progress)
+
+
+def _generation(opened: OpenVault) -> Path:
+    return opened.vault.directory(inspect.REPOSITORIES).parent
+
+
+def forget_gone(opened: OpenVault) -> list[str]:
+    """Removes the indexes of repositories whose directory does not exist any more, unless they are in use; returns their paths."""
+    removed = []
+    for repository in inspect.gone(opened.archive.repositories.all()):
+        name = f"{inspect.REPOSITORIES}/{repository.key}"
+        remote = try_connect(opened.vault.directory(name))
+        if remote is not None:
+            remote.close()
+            continue
+        opened.vault.destroy(name)
+        opened.archive.repositories.forget(repository.key)
+        removed.append(repository.root)
+    return removed
+
+
+def end_index_workers(settings: Settings) -> int:
+    """Asks every index worker of the vault to end; returns how many there were. It takes them a moment."""
+    ended = 0
+    for directory in settings.data_directory.glob(f"[0-9]*/{inspect.REPOSITORIES}/*"):
+        remote = try_connect(directory)
+        if remote is not None:
+            with closing(remote):
+                remote.shutdown()
+            ended += 1
+    return ended
 
 
 def open_program(
