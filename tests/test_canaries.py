@@ -1,4 +1,4 @@
-"""Nothing readable rests on disk: marked words go into everything that is stored, and are looked for in every file that was ever there.
+"""Nothing readable rests on disk: marked words go into everything that is stored, and are looked for in every file that ever was.
 
 A session works, and all its processes are killed and aborted in turn, with cores allowed. The same session with encryption switched
 off shows that the search would find them.

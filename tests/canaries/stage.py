@@ -68,7 +68,7 @@ class Stage:
         body = (
             f'def {marks.code}(total, code):\n    """Lower the {marks.docs} by the code."""\n    return total - code\n'
         )
-        plain = "class Cart:\n    def add(self, item):\n        self.items.append(item)\n\n    def clear(self):\n        self.items = []\n"
+        plain = "class Cart:\n    def add(self, item):\n        self.items.append(item)\n"
         return {
             root / marks.folder / f"{marks.file}.py": body,
             root / "cart.py": plain,
