@@ -112,6 +112,7 @@ def keeper_of(settings: Settings, passphrases: PassphraseSource | None = None) -
 
 
 def _keys_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keys:
+    protect_process()  # before a passphrase is asked for
     return Keys(
         choice=settings.vault.key,
         key_file_directory=settings.config_directory,
@@ -237,6 +238,7 @@ def serve_index() -> None:
     given, root = sys.argv[1:]
     settings = Settings.model_validate_json(given)
     deny_internet()  # before torch and Chroma are loaded: told to stay offline, they also cannot do otherwise
+    protect_process()
     data_key = Secret(os.read(sys.stdin.fileno(), _KEY_BYTES))  # past Python's buffer: the rest is the lifeline
     try:
         repository = open_repository(Path(root))

@@ -22,7 +22,7 @@ from tests.canaries import story as stories
 from tests.canaries.camera import Camera, files_below, new_elsewhere, now
 from tests.canaries.marks import Marks
 from tests.canaries.scan import Scan
-from tests.canaries.stage import Stage
+from tests.canaries.stage import TOP, Stage
 from tests.canaries.story import Inside, Story
 
 HIDDEN_EVEN_IN_CLEAR = {"blob", "passphrase", "mishap"}  # sealed all the same; only opens a vault; did not happen there
@@ -148,6 +148,21 @@ def test_a_core_would_be_seen(tmp_path: Path) -> None:
     camera = Camera([tmp_path], {})
     camera.shoot()
     assert {finding.what for finding in camera.findings(Scan({"word": word.encode()}))} == {"word"}
+
+
+def test_no_core_is_left_while_a_passphrase_is_being_asked_for(tmp_path: Path) -> None:
+    """The key is on its way then: typed, derived, not yet used."""
+    script = (
+        "import os; from offline_agent.app import keeper_of; from offline_agent.settings import load_settings\n"
+        "class Aborting:\n"
+        "    def given(self): os.abort()\n"
+        "keeper_of(load_settings(), Aborting()).open()"
+    )
+    command = ["/bin/sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", sys.executable, "-P", "-c", script]
+    environment = {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(TOP), "OFFLINE_AGENT_VAULT_KEY": "passphrase"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 WORD = b"Harbinger"
