@@ -47,7 +47,8 @@ from offline_agent.vault.audit import Head as Head
 from offline_agent.vault.audit import verify_export as verify_export
 from offline_agent.vault.inspect import size_of as size_of
 from offline_agent.vault.inspect import swaps_in_clear as swaps_in_clear
-from offline_agent.vault.keeper import Keeper, resume
+from offline_agent.vault.keeper import Keeper as Keeper
+from offline_agent.vault.keeper import resume
 from offline_agent.vault.kernel import KernelKeyCache, protect_process
 from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
 from offline_agent.vault.logs import VaultHandler

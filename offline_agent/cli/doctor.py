@@ -11,6 +11,8 @@ from typing import Literal
 
 from offline_agent import __version__, app
 from offline_agent.cli.options import add_model, add_repository, program_for
+from offline_agent.cli.terminal import printable, readable
+from offline_agent.cli.vault import opened_by
 from offline_agent.errors import AgentError
 
 _PACKAGES = (
@@ -44,7 +46,7 @@ class Check:
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "doctor",
-        help="check the installation, the model and the embedder",
+        help="check the installation, the model, the embedder and the vault",
         description="Looks at what the program needs and says what is wrong with it. Exit code 1 when something is.",
     )
     parser.add_argument("--json", action="store_true", help="a JSON list of objects with name, state, found, advice")
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         for check in examine(program):
             checks.append(check)
             if not arguments.json:
-                print(check, flush=True)
+                print(printable(str(check)), flush=True)
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))
     return int(any(check.state == "wrong" for check in checks))
@@ -78,10 +80,12 @@ def examine(program: app.Program) -> Iterator[Check]:
         "embedder", lambda: f"{program.settings.embedder.name}, every hash right, in {program.check_embedder()}"
     )
     yield _gpu()
-    yield _checked("index", lambda: _index(program))
+    storage = _storage(program)
+    yield storage
+    yield from _swap()
+    yield _index(program, storage)
     yield _watches()
     yield Check("network", "ok", "no provider is configured; nothing here opens a connection")
-    yield Check("storage", "note", f"{program.settings.data_directory}, mode 0700, not encrypted yet")
 
 
 def _checked(name: str, look: Callable[[], str]) -> Check:
@@ -121,7 +125,34 @@ def _confinement(program: app.Program) -> Check:
     return Check("model process", "note", f"the kernel keeps it from {denied or 'nothing'}", missing)
 
 
-def _index(program: app.Program) -> str:
+def _storage(program: app.Program) -> Check:
+    """Opens the vault, where there is one; what comes after has it open too."""
+    directory = readable(str(program.settings.data_directory))
+    if not app.vault_exists(program.settings):
+        return Check("storage", "note", f"{directory}, where there is no vault yet; the first session makes it")
+    try:
+        status = app.vault_status(program.settings)
+        program.archive.audit.head()
+    except AgentError as error:
+        return Check("storage", "wrong", str(error))
+    return Check("storage", "ok", f"{directory}, sealed ({status.pages}), opened by {opened_by(status)}")
+
+
+def _swap() -> Iterator[Check]:
+    swaps = app.swaps_in_clear()
+    if swaps:
+        found = f"on ({', '.join(swaps)}): memory may be written to it in clear"
+        yield Check("swap", "note", found, "Encrypt swap or turn it off.")
+
+
+def _index(program: app.Program, storage: Check) -> Check:
+    if storage.state != "ok":
+        why = "there is none yet" if storage.state == "note" else "the vault cannot be opened"
+        return Check("index", "note", f"not looked at: {why}")
+    return _checked("index", lambda: _index_size(program))
+
+
+def _index_size(program: app.Program) -> str:
     status = program.index_status()
     return f"{status.files} files, {status.chunks} chunks, {status.vectors} vectors for {program.repository.root}"
 

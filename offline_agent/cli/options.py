@@ -1,17 +1,21 @@
 """Options that several commands share."""
 
 import argparse
+import re
 import shutil
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from offline_agent import app
 from offline_agent.cli.passphrase import TerminalPassphrases
+from offline_agent.cli.terminal import readable
 from offline_agent.settings import Settings, load_settings
 
 
-def add_repository(parser: argparse.ArgumentParser) -> None:
+def add_repository(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument(
         "--repo",
         type=Path,
@@ -30,6 +34,40 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def sentence(text: str, end: str = ".") -> str:
+    """A line of help as a sentence."""
+    return f"{text[0].upper()}{text[1:]}{end}"
+
+
+def add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="from then on: so long ago (10m, 2h, 3d) or a date (2026-11-22, 2026-11-22T10:00)",
+    )
+
+
+def since(arguments: argparse.Namespace) -> float | None:
+    """What `--since` says, in seconds since 1970. Raises UsageError."""
+    return None if arguments.since is None else app.parse_since(arguments.since, time.time())
+
+
+def add_limit(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help=text)
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """For `type`: a whole number of at least `least`; argparse says so, and ends with exit code 2, for anything else."""
+
+    def parse(text: str) -> int:
+        number = int(text) if re.fullmatch(r"-?\d{1,15}", text, re.ASCII) else least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{readable(text)!r} is no whole number of {least} or more")
+        return number
+
+    return parse
+
+
 def settings_for(arguments: argparse.Namespace) -> Settings:
     """The person's settings, with what this command line says on top. Raises UsageError."""
     settings = load_settings()
@@ -43,6 +81,12 @@ def program_for(arguments: argparse.Namespace) -> app.Program:
     """The program for `--repo` and `--model`. Raises UsageError or RepositoryError; the vault is opened when it is needed."""
     settings = settings_for(arguments)
     return app.open_program(settings, arguments.repo, TerminalPassphrases(), tell)
+
+
+def open_existing(arguments: argparse.Namespace) -> app.OpenVault:
+    """The vault, for what would be pointless in a new one. Raises a VaultError: VaultLocked where there is none yet."""
+    settings = settings_for(arguments)
+    return app.open_kept(settings, app.existing_keeper(settings, TerminalPassphrases()))
 
 
 def tell(sentence: str) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from offline_agent import __version__
-from offline_agent.cli import ask, chat, doctor, index, search
+from offline_agent.cli import ask, audit, chat, doctor, index, logs, search, sessions, vault
 
 _EPILOG = """\
 examples:
@@ -12,10 +12,14 @@ examples:
   git diff | offline-agent ask "What does this touch?"
   offline-agent search "retry failed uploads" --json
   offline-agent index build                           make the whole index now, with a progress bar
+  offline-agent sessions list                         what was asked here, newest first
+  offline-agent vault passphrase                      let a passphrase open what is stored
+  offline-agent vault status                          where it is stored, what opens it, what is in it
+  offline-agent logs --follow --level warning         what goes wrong, as it happens
   offline-agent doctor                                what is installed, and is it what it should be
 
-Nothing here opens a network connection. Exit codes: 0 done, 2 usage, 10 repository, 20-21 index and storage,
-30-31 embedder, 40-45 model, 130 stopped.
+Nothing here opens a network connection. Exit codes: 0 done, 2 usage, 10 repository, 20 index, 21 storage, 30-31 embedder,
+40-45 model, 50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 130 stopped.
 """
 
 
@@ -28,6 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"offline-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (chat, ask, search, index, doctor):
+    for command in (chat, ask, search, index, sessions, vault, audit, logs, doctor):
         command.add_to(commands)
     return parser

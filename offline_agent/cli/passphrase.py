@@ -5,13 +5,13 @@ import sys
 from functools import cached_property
 
 from offline_agent.errors import UsageError
-from offline_agent.settings import take_passphrase
+from offline_agent.settings import take_new_passphrase, take_passphrase
 
 _TRIES = 3
 
 
 class TerminalPassphrases:
-    """What the environment gave when it was made, else what a person types. Making it takes the passphrase out of the environment."""
+    """What the environment gave when it was made, else what a person types. Making it empties the environment of the passphrase."""
 
     def __init__(self) -> None:
         self._given = take_passphrase()
@@ -38,3 +38,27 @@ class TerminalPassphrases:
         except OSError:
             return False
         return True
+
+
+class ChangingPassphrases:
+    """For a command that changes what opens the vault, and then opens it once more: what was typed last opens it by then, and is
+    not asked for again. A new passphrase may come from a script."""
+
+    def __init__(self) -> None:
+        self._terminal = TerminalPassphrases()
+        self._new = take_new_passphrase()
+        self._last: bytes | None = None
+
+    def given(self) -> bytes | None:
+        return self._terminal.given() if self._last is None else self._last
+
+    def ask(self, prompt: str, confirm: bool) -> bytes | None:
+        """Raises UsageError where a new passphrase is wanted and neither given nor typed."""
+        answer = self._new if confirm and self._new is not None else self._terminal.ask(prompt, confirm)
+        if answer is None and confirm:
+            raise UsageError(
+                "There is no terminal to type a new passphrase at. Give it on a descriptor, with "
+                "OFFLINE_AGENT_NEW_PASSPHRASE_FD=3 3< FILE. Nothing was changed."
+            )
+        self._last = answer
+        return answer

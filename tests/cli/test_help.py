@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 CASES = Path(__file__).parent / "cases"
+VAULT = ("status", "verify", "passphrase", "protect", "rotate", "unlock", "lock", "prune", "destroy")
+HELPED = [
+    "",
+    *("ask", "chat", "search", "index", "doctor", "logs"),
+    *("vault", *(f"vault {action}" for action in VAULT)),
+    *("sessions", *(f"sessions {action}" for action in ("list", "show", "export", "delete"))),
+    *("audit", *(f"audit {action}" for action in ("show", "verify", "export"))),
+]
 
 
-@pytest.mark.parametrize("command", ["", "ask", "chat", "search", "index", "doctor"])
+@pytest.mark.parametrize("command", HELPED)
 def test_help_is_as_recorded(command: str) -> None:
     arguments = [sys.executable, "-m", "offline_agent", *command.split(), "--help"]
     environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
     said = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout
-    recorded = CASES / f"help-{command or 'offline-agent'}.txt"
+    recorded = CASES / f"help-{command.replace(' ', '-') or 'offline-agent'}.txt"
     if "RECORD" in os.environ:
         recorded.write_text(said)
     assert said == recorded.read_text(), f"if the new help is right: RECORD=1 pytest {__file__}"
