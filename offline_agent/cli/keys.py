@@ -139,7 +139,7 @@ def growth(settings: Settings, keeper: app.Keeper, total: int) -> Iterator[None]
         def watch() -> None:
             while progress is not None and not finished.wait(0.2):
                 size = app.size_of(new)
-                if size:  # before, the passphrase may be asked for
+                if size > 1_000_000:  # before, the passphrase may be asked for
                     progress(min(size, total) // 1_000_000, total // 1_000_000)
 
         watcher = threading.Thread(target=watch, name="progress", daemon=True)

@@ -65,8 +65,8 @@ def _add_prune(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command = actions.add_parser(
         "prune",
         help="remove what the settings no longer keep",
-        description="Removes for good what the settings no longer keep, and what crashes left. Each option stands in for the setting "
-        "in brackets, this once. The audit chain is never pruned.",
+        description="Removes for good what the settings no longer keep, and what crashes left. Each option stands in for the "
+        "setting in brackets, this once. The audit chain is never pruned.",
     )
     for name, least, text in (
         ("days", 0, "sessions with no message for N days [vault.session_days]"),

@@ -20,6 +20,7 @@ from offline_agent.vault.schema import LOGS_NAME, MAIN_NAME
 
 REPOSITORIES = "repos"
 _FAULTS_SHOWN = 3  # of one database: more of them tell nobody more
+_WITHOUT_MAIN = f"The audit chain and the blobs cannot be verified without the database {MAIN_NAME}."
 _SWAPS, _LOCKS, _DEVICES = Path("/proc/swaps"), Path("/proc/locks"), Path("/sys/class/block")
 
 
@@ -74,22 +75,20 @@ def verify(
     `progress` is called with how many parts are done, and of how many.
     """
     yield Verified(part="header")
-    # Looked at first: opening a database makes one where an empty file is.
-    names = list(database_names(generation))
-    empty = {name for name in names if size_of(_file(generation, name)) == 0}
-    roots = _roots(archive) if MAIN_NAME in names and MAIN_NAME not in empty else {}
-    total = len(names) + 1
+    lost = _lost(generation)  # looked at first: opening a database makes one where there is none
+    names = sorted({*database_names(generation), *lost})
+    roots = {} if MAIN_NAME in lost else _roots(archive)
     for done, name in enumerate(names, 1):
-        found = ["empty: what was in it is gone"] if name in empty else _read_through(vault, name)
+        found = [lost[name]] if name in lost else _read_through(vault, name)
+        if found and name == MAIN_NAME:
+            lost[name] = "damaged"
         yield Verified(part=f"database {name}", faults=tuple(_explained(found, name, generation, roots)))
         if progress is not None:
-            progress(done, total)
-    if MAIN_NAME not in names and any(name.startswith(REPOSITORIES) for name in names):
-        missing = _explained(["missing"], MAIN_NAME, generation, roots)
-        yield Verified(part=f"database {MAIN_NAME}", faults=tuple(missing))
-    yield Verified(part="audit chain and blobs", faults=tuple(_other_faults(archive)))
+            progress(done, len(names) + 1)
+    others = [_WITHOUT_MAIN] if MAIN_NAME in lost else _other_faults(archive)
+    yield Verified(part="audit chain and blobs", faults=tuple(others))
     if progress is not None:
-        progress(total, total)
+        progress(len(names) + 1, len(names) + 1)
 
 
 def gone(repositories: Iterable[Repository]) -> list[Repository]:
@@ -169,6 +168,15 @@ def _file(generation: Path, name: str) -> Path:
 def _database_size(generation: Path, name: str) -> int:
     path = _file(generation, name)
     return sum(size_of(path.with_name(path.name + end)) for end in ("", "-wal", "-shm"))
+
+
+def _lost(generation: Path) -> dict[str, str]:
+    """Databases of which nothing is left, and what is seen of that."""
+    names = list(database_names(generation))
+    lost = {name: "empty" for name in names if size_of(_file(generation, name)) == 0}
+    if MAIN_NAME not in names and any(name.startswith(REPOSITORIES) for name in names):
+        lost[MAIN_NAME] = "missing"
+    return lost
 
 
 def _roots(archive: Archive) -> dict[str, str]:
