@@ -3,6 +3,12 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def key_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may reach the keyring of whoever runs it."""
+    monkeypatch.setenv("OFFLINE_AGENT_VAULT_KEY", "file")
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A small project whose path has a space and letters beyond ASCII; it is no git checkout."""
