@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from offline_agent import app
 from offline_agent.cli.options import settings_for, tell, whole_number
 from offline_agent.cli.passphrase import ChangingPassphrases, TerminalPassphrases
-from offline_agent.cli.terminal import file_size, printable, progress_line
+from offline_agent.cli.terminal import file_size, progress_line
 from offline_agent.errors import UsageError
 from offline_agent.settings import Settings
 from offline_agent.types import KeySource
@@ -110,7 +110,7 @@ def change(settings: Settings, keeper: app.Keeper, source: KeySource, action: st
 
 
 def record(settings: Settings, keeper: app.Keeper, **body: str) -> None:
-    """In the audit chain. What is recorded is done by then, and cannot be done under a vault that is open."""
+    """In the audit chain, afterwards: what `body` names cannot be done while the vault is open here."""
     with closing(app.open_kept(settings, keeper)) as opened:
         opened.archive.audit.add("vault", **body)
 
@@ -176,7 +176,7 @@ def lock(arguments: argparse.Namespace) -> int:
     workers = app.end_index_workers(settings)
     print("The vault is locked: it opens by its passphrase only.")
     if still_open(keeper, _FAREWELL_SECONDS if workers else 0.0):
-        print(printable(_who(app.vault_status(settings).processes)))
+        print(_who(app.vault_status(settings).processes))
     return 0
 
 
@@ -197,6 +197,7 @@ def still_open(keeper: app.Keeper, patience: float) -> bool:
 
 
 def _who(processes: tuple[int, ...]) -> str:
-    named = ", ".join(map(str, processes))
-    who = f"Still open in process {named}" if named else "It is still open in another process"
-    return f"{who}: that has the key until it ends. Ctrl-D ends a session, Ctrl-C an `index watch` or `logs --follow`."
+    where = f"process {', '.join(map(str, processes))}" if processes else "another process"
+    return (
+        f"It is still open in {where}, with its key. Ctrl-D ends a session, Ctrl-C an `index watch` or `logs --follow`."
+    )

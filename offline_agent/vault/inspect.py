@@ -127,10 +127,16 @@ def holders(lock: Path, locks: Path = _LOCKS) -> tuple[int, ...]:
         lines = locks.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return ()
-    # `1: FLOCK  ADVISORY  WRITE 3252 fe:00:2442579 0 EOF`; one that waits has `->` after its number.
-    fields = [line.split() for line in lines]
-    found = {int(field[4]) for field in fields if field[1:2] == ["FLOCK"] and field[5].rpartition(":")[2] == inode}
-    return tuple(sorted(found - {os.getpid()}))
+    found = {_holder(line.split(), inode) for line in lines}
+    return tuple(sorted(found - {0, os.getpid()}))
+
+
+def _holder(fields: list[str], inode: str) -> int:
+    """The process in a line of /proc/locks such as `1: FLOCK  ADVISORY  WRITE 3252 fe:00:2442579 0 EOF`, where it holds a lock on
+    that inode; else 0, as for one that cannot be seen from this container. One that waits has `->` after its number."""
+    if len(fields) < 6 or fields[1] != "FLOCK" or fields[5].rpartition(":")[2] != inode:
+        return 0
+    return int(fields[4]) if fields[4].isascii() and fields[4].isdecimal() else 0
 
 
 def _is_safe(swap: str, devices: Path) -> bool:
@@ -187,7 +193,8 @@ def _roots(archive: Archive) -> dict[str, str]:
 
 
 def _read_through(vault: Vault, name: str) -> list[str]:
-    """What is wrong with the database, if anything: each page is decrypted and its tag compared, each index with its table."""
+    """What is wrong with the database, if anything: each page is decrypted and its tag compared, each index with its table. Free
+    pages hold nothing, and most of them are not read."""
     try:
         with closing(vault.database(name)) as database:
             rows = [str(row[0]) for row in database.execute(f"PRAGMA integrity_check({_FAULTS_SHOWN})")]

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from offline_agent.settings import LogSettings, VaultSettings
 from offline_agent.types import KeySource, Message, Verified
@@ -158,6 +160,17 @@ def test_swap_that_is_encrypted_or_memory_is_no_worry(tmp_path: Path) -> None:
     (tmp_path / "swaps").write_text(SWAPS)
     assert swaps_in_clear(tmp_path / "swaps", tmp_path / "sys") == ()
     assert swaps_in_clear(tmp_path / "none", tmp_path / "sys") == ()
+
+
+@given(text=st.text(alphabet="1 FLOCK->\n:/", max_size=60), inode_seen=st.booleans())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_content_of_proc_is_a_crash(tmp_path: Path, text: str, inode_seen: bool) -> None:
+    lock, table = tmp_path / "lock", tmp_path / "table"
+    lock.touch()
+    line = f"\n1: FLOCK  ADVISORY  WRITE {text.strip() or '-1'} fe:00:{lock.stat().st_ino}" if inode_seen else ""
+    table.write_text(f"{text}{line}")
+    holders(lock, table)
+    swaps_in_clear(table, tmp_path)
 
 
 def test_what_is_left_of_a_vault_counts_as_one(tmp_path: Path) -> None:
