@@ -51,7 +51,10 @@ def exclusive(path: Path, patience: float = 0.0) -> Held:
     """Holds the lock in the file `path` alone. Raises VaultInUse when others still hold it after `patience` seconds, and
     StorageError."""
     return _take(
-        path, fcntl.LOCK_EX, patience, "Another offline-agent process has the vault open. End it and try again."
+        path,
+        fcntl.LOCK_EX,
+        patience,
+        "Another offline-agent process has the vault open. End it and try again; an index worker ends seconds after its session.",
     )
 
 
