@@ -334,7 +334,7 @@ def indexed(place: Path, inside: bool) -> bool:
 
 
 KINDS = (
-    Kind("indexing", make_files, change_files, index, indexed, 0.3),
+    Kind("indexing", make_files, change_files, index, indexed, 0.15),
     Kind("chatting", make, nothing, chat, chatted, 0.15),
     Kind("sealing blobs", make, nothing, seal_blobs, sealed_blobs, 0.15),
     Kind("rotating", fill, nothing, rotate, rotated, 0.25),
