@@ -19,7 +19,7 @@ from offline_agent.vault.rotate import database_names
 from offline_agent.vault.schema import LOGS_NAME, MAIN_NAME
 
 REPOSITORIES = "repos"
-_FAULTS_SHOWN = 3  # of one database: more of them tell nobody more
+_FAULTS_SHOWN = 3  # of one database: more tell nobody more
 _WITHOUT_MAIN = f"The audit chain and the blobs cannot be verified without the database {MAIN_NAME}."
 _SWAPS, _LOCKS, _DEVICES = Path("/proc/swaps"), Path("/proc/locks"), Path("/sys/class/block")
 
@@ -202,7 +202,13 @@ def _read_through(vault: Vault, name: str) -> list[str]:
         return ["damaged: a part of it is not what was written"]
     except VaultError as error:
         return [f"not verified: {error}"]
-    return [] if rows == ["ok"] else [f"damaged: {row}" for row in rows]
+    return [] if rows == ["ok"] else [f"damaged: {_one_line(rows)}"]
+
+
+def _one_line(rows: list[str]) -> str:
+    """What SQLite found, without its heading, which calls every database "main"."""
+    lines = [line.rstrip(".") for row in rows for line in row.splitlines() if not line.startswith("***")]
+    return "; ".join(lines[:_FAULTS_SHOWN])
 
 
 def _explained(found: list[str], name: str, generation: Path, roots: dict[str, str]) -> Iterator[str]:

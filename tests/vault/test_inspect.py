@@ -80,6 +80,7 @@ def test_it_goes_on_after_a_fault_and_says_what_to_do(full: Path) -> None:
     assert "Nothing depends on the log" in found["database logs"]
     assert "gone' clear" in found["database "]
     assert "`offline-agent index --repo " in found["database "]
+    assert not [fault for part in verified(full) for fault in part.faults if "\n" in fault]
 
 
 def test_a_damaged_record_database_keeps_no_other_from_being_verified(full: Path) -> None:
