@@ -116,6 +116,8 @@ def _advice(error: apsw.Error | OSError) -> str:
             return "Check that you own it and may write there."
         case apsw.CorruptError() | apsw.NotADBError():
             return "`offline-agent vault verify` tells what else is. A damaged index is built anew after `index clear`."
+        case apsw.IOError():  # a full disk too, where it was the write-ahead log's index that found no room
+            return "Look whether the disk is full or failing, and try again; nothing stored is lost."
         case apsw.BusyError() | apsw.LockedError():
             return "Another process is writing; try again in a moment."
         case _:
