@@ -121,7 +121,8 @@ class Keeper:
             header = self.header()
         except VaultError:
             header = None  # a damaged vault can be destroyed too
-        shred(self._root / HEADER_FILE)
+        for path in (self._root / HEADER_FILE, *self._unfinished_headers()):
+            shred(path)
         if header is not None:
             self._keys.forget(header)
         for path in (*self._generations(), self._root / _PLAIN):
@@ -167,11 +168,18 @@ class Keeper:
     def _generations(self) -> Iterator[Path]:
         return (path for path in self._root.iterdir() if path.name.isdecimal() and path.is_dir())
 
+    def _unfinished_headers(self) -> Iterator[Path]:
+        return self._root.glob(f".{HEADER_FILE}.*")
+
     def _sweep(self, header: Header) -> None:
-        """Removes generations that a killed rotation left. Nobody rotates now: we hold the lock."""
+        """Removes generations that a killed rotation left, and headers that were never put in place: one may open by a key that
+        was never meant to stay. Nobody rotates or writes a header now: we hold the lock."""
         for path in self._generations():
             if path != self._generation(header):
                 shutil.rmtree(path, ignore_errors=True)
+        for path in self._unfinished_headers():
+            with suppress(StorageError):  # the vault opens all the same
+                shred(path)
 
 
 def resume(root: Path, data_key: Secret) -> SealedVault:

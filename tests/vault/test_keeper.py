@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,16 @@ def test_what_a_killed_rotation_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "data/2/main.db").write_bytes(b"half")
     assert read(keeper(tmp_path)) == ["kept"]
     assert not (tmp_path / "data/2").exists()
+
+
+@pytest.mark.parametrize("end", [lambda keeper: keeper.open().close(), Keeper.rotate, Keeper.destroy])
+def test_a_header_that_never_came_to_be_is_no_second_way_in(tmp_path: Path, end: Callable[[Keeper], None]) -> None:
+    """A change to a key file, killed when header and key file were written and only the new name was missing."""
+    write(keeper(tmp_path), "kept")
+    unfinished = tmp_path / "data" / f".{HEADER_FILE}.x1y2z3"
+    unfinished.write_bytes((tmp_path / "data" / HEADER_FILE).read_bytes())
+    end(keeper(tmp_path))
+    assert not unfinished.exists()
 
 
 def test_nothing_is_rotated_or_destroyed_under_a_process_that_works(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def whole(held: Opened) -> None:
     held.archive.blobs.sweep()
     faults = list(held.archive.faults())
     require(not faults, " ".join(faults))
+    headers = list(_generation(held.vault).parent.glob(".vault.header.*"))
+    require(not headers, "a header that was never put in place is still there")
 
 
 def _generation(vault: SealedVault) -> Path:
