@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from offline_agent import __version__
 from offline_agent.agent.loop import Session
-from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, RepositoryError, VaultError, VaultLocked
+from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, VaultError
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
@@ -30,33 +30,28 @@ from offline_agent.protocols import Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.process import IndexProcess
+from offline_agent.retrieval.repository import Repository as Repository
+from offline_agent.retrieval.repository import open_repository as open_repository
 from offline_agent.settings import Settings, session_bus
 from offline_agent.types import (
     EmbedderCard,
     IndexPhase,
     IndexStatus,
     ModelCard,
-    Value,
-    VaultCounts,
-    VaultStatus,
-    Verified,
 )
-from offline_agent.vault import inspect
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.audit import Head as Head
 from offline_agent.vault.audit import verify_export as verify_export
+from offline_agent.vault.inspect import REPOSITORIES, gone
 from offline_agent.vault.inspect import size_of as size_of
 from offline_agent.vault.inspect import swaps_in_clear as swaps_in_clear
 from offline_agent.vault.keeper import Keeper as Keeper
 from offline_agent.vault.keeper import resume
 from offline_agent.vault.kernel import KernelKeyCache, protect_process
 from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
-from offline_agent.vault.logs import VaultHandler
 from offline_agent.vault.logs import parse_since as parse_since
+from offline_agent.vault.opened import OpenVault as OpenVault
 from offline_agent.vault.os_keyring import find_keyring
-from offline_agent.vault.plain import PlainVault
-from offline_agent.vault.schema import LOGS_NAME
-from offline_agent.vault.sealed import SealedVault
 from offline_agent.vault.secret import Secret
 
 if TYPE_CHECKING:
@@ -71,37 +66,8 @@ Say = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
-class Repository(Value):
-    """A directory tree that is asked about."""
-
-    root: Path
-
-    @property
-    def name(self) -> str:
-        return self.root.name or "root"
-
-
-def open_repository(start: Path) -> Repository:
-    """The repository that `start` is in: the nearest directory above with a `.git`, else `start` itself.
-
-    Raises RepositoryError for what is no readable directory, and for a home directory or a whole disk that is no checkout.
-    """
-    try:
-        here = start.expanduser().resolve(strict=True)
-        if not here.is_dir():
-            raise RepositoryError(f"{start} is a file. Name a directory with --repo.")
-        next(iter(here.iterdir()), None)
-    except FileNotFoundError:
-        raise RepositoryError(f"There is no directory {start}. Name one with --repo.") from None
-    except OSError as error:
-        raise RepositoryError(f"{start} cannot be read: {error.strerror}. Check its permissions.") from None
-    root = next((place for place in (here, *here.parents) if (place / ".git").exists()), here)
-    if root in (Path(root.anchor), Path.home()) and not (root / ".git").exists():
-        raise RepositoryError(f"{root} is not a project. Change into one, or name one with --repo.")
-    return Repository(root=root)
-
-
 _KEY_BYTES = 32
+_ENDING_SECONDS = 6.0  # an index worker may take as long to end after its session
 _SERVE_INDEX = "from offline_agent.app import serve_index; serve_index()"
 SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 """Phases in which nothing more comes by itself."""
@@ -109,55 +75,22 @@ SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 
 def keeper_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keeper:
     """What opens the vault. Without `passphrases` there is nobody to ask, and nothing was given."""
-    return Keeper(settings.data_directory, _keys_of(settings, passphrases))
-
-
-def _keys_of(settings: Settings, passphrases: PassphraseSource | None = None) -> Keys:
     protect_process()  # before a passphrase is asked for
-    return Keys(
+    keys = Keys(
         choice=settings.vault.key,
         key_file_directory=settings.config_directory,
         passphrase=passphrases or ScriptedPassphrases(),
         find_keyring=lambda: find_keyring(session_bus()),
         cache=KernelKeyCache(),
     )
-
-
-def vault_exists(settings: Settings) -> bool:
-    """Whether there is a vault, or what is left of one."""
-    return inspect.remains(settings.data_directory)
+    return Keeper(settings.data_directory, keys, _ENDING_SECONDS)
 
 
 def existing_keeper(settings: Settings, passphrases: PassphraseSource | None = None) -> Keeper:
     """As `keeper_of`, for what must not make a vault. Raises VaultLocked where there is none, VaultDamaged without its header."""
-    if not vault_exists(settings):
-        raise VaultLocked("There is no vault yet. Any command that uses one, such as `offline-agent chat`, makes it.")
     keeper = keeper_of(settings, passphrases)
-    if not keeper.exists:
-        keeper.open().close()  # it makes none beside what is left of another, but says what to do
+    keeper.require()
     return keeper
-
-
-class OpenVault:
-    """A vault that is open, with its records, and with what this process logs going into it. Close it.
-
-    From here on this process leaves no core behind: it would have the key in it, and what was read with it.
-    """
-
-    def __init__(self, settings: Settings, vault: SealedVault | PlainVault, process: str) -> None:
-        protect_process()
-        self.vault = vault
-        self.archive = Archive(vault, vault.blob_key, settings.vault, settings.log)
-        self._handler = VaultHandler(lambda: vault.database(LOGS_NAME), process)
-        logging.getLogger().addHandler(self._handler)
-        logging.captureWarnings(True)  # what libraries warn of is for the log, not for the terminal
-        logging.getLogger("offline_agent").setLevel(settings.log.level.upper())
-
-    def close(self) -> None:
-        logging.getLogger().removeHandler(self._handler)
-        self._handler.close()
-        self.archive.close()
-        self.vault.close()
 
 
 def open_vault(settings: Settings, passphrases: PassphraseSource | None = None, say: Say = print) -> OpenVault:
@@ -174,34 +107,11 @@ def open_kept(settings: Settings, keeper: Keeper) -> OpenVault:
     return OpenVault(settings, keeper.open(), "front")
 
 
-def vault_status(settings: Settings) -> VaultStatus:
-    """What can be told of the vault without opening it. Raises a VaultError: VaultLocked where there is none."""
-    keeper = existing_keeper(settings)
-    header = keeper.header()
-    assert header is not None
-    status = inspect.outside(settings.data_directory, header, _keys_of(settings).key_file(header))
-    return status if status.in_use else status.model_copy(update={"in_use": keeper.in_use})
-
-
-def count_vault(opened: OpenVault) -> VaultCounts:
-    """How much there is of everything. Raises a VaultError."""
-    return inspect.counts(_generation(opened), opened.archive)
-
-
-def verify_vault(opened: OpenVault, progress: Progress | None = None) -> Iterator[Verified]:
-    """Reads everything, and goes on after a fault. `progress` is called with parts."""
-    return inspect.verify(_generation(opened), opened.vault, opened.archive, progress)
-
-
-def _generation(opened: OpenVault) -> Path:
-    return opened.vault.directory(inspect.REPOSITORIES).parent
-
-
 def forget_gone(opened: OpenVault) -> list[str]:
     """Removes the indexes of repositories whose directory does not exist any more, unless they are in use; returns their paths."""
     removed = []
-    for repository in inspect.gone(opened.archive.repositories.all()):
-        name = f"{inspect.REPOSITORIES}/{repository.key}"
+    for repository in gone(opened.archive.repositories.all()):
+        name = f"{REPOSITORIES}/{repository.key}"
         remote = try_connect(opened.vault.directory(name))
         if remote is not None:
             remote.close()
@@ -215,7 +125,7 @@ def forget_gone(opened: OpenVault) -> list[str]:
 def end_index_workers(settings: Settings) -> int:
     """Asks every index worker of the vault to end; returns how many there were. It takes them a moment."""
     ended = 0
-    for directory in settings.data_directory.glob(f"[0-9]*/{inspect.REPOSITORIES}/*"):
+    for directory in settings.data_directory.glob(f"[0-9]*/{REPOSITORIES}/*"):
         remote = try_connect(directory)
         if remote is not None:
             with closing(remote):

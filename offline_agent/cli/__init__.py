@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from offline_agent.cli.options import tell
 from offline_agent.cli.parser import build_parser
+from offline_agent.cli.terminal import printable
 from offline_agent.errors import AgentError, Stopped
 
 
@@ -15,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = arguments.run(arguments)
         sys.stdout.flush()
     except AgentError as error:
-        print(f"offline-agent: {error}", file=sys.stderr)
+        tell(printable(str(error)))
         return error.exit_code
     except KeyboardInterrupt:
         print("offline-agent: stopped.", file=sys.stderr)

@@ -128,10 +128,10 @@ def _confinement(program: app.Program) -> Check:
 def _storage(program: app.Program) -> Check:
     """Opens the vault, where there is one; what comes after has it open too."""
     directory = readable(str(program.settings.data_directory))
-    if not app.vault_exists(program.settings):
+    if not app.keeper_of(program.settings).remains:
         return Check("storage", "note", f"{directory}, where there is no vault yet; the first session makes it")
     try:
-        status = app.vault_status(program.settings)
+        status = app.existing_keeper(program.settings).status()
         program.archive.audit.head()
     except AgentError as error:
         return Check("storage", "wrong", str(error))
@@ -154,7 +154,8 @@ def _index(program: app.Program, storage: Check) -> Check:
 
 def _index_size(program: app.Program) -> str:
     status = program.index_status()
-    return f"{status.files} files, {status.chunks} chunks, {status.vectors} vectors for {program.repository.root}"
+    size = f"{status.files} files, {status.chunks} chunks, {status.vectors} vectors"
+    return f"{size} for {program.repository.root}; vectors are searched in memory, rebuilt from the vault at each start"
 
 
 def _gpu() -> Check:

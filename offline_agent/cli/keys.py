@@ -16,7 +16,8 @@ from offline_agent.types import KeySource
 
 _HOURS = 8
 _LONGEST = 24 * 365  # hours
-_FAREWELL_SECONDS = 3.0
+FAREWELL_SECONDS = 6.0
+"""An index worker takes as long, at most, to end after its session."""
 
 
 def add_to(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -118,7 +119,7 @@ def record(settings: Settings, keeper: app.Keeper, **body: str) -> None:
 def rotate(arguments: argparse.Namespace) -> int:
     settings, passphrases = settings_for(arguments), ChangingPassphrases()
     keeper = app.existing_keeper(settings, passphrases)
-    status = app.vault_status(settings)
+    status = keeper.status()
     tell(f"Everything is encrypted anew. That takes {file_size(status.sizes.total)} of disk space while it runs.")
     with growth(settings, keeper, status.sizes.total):
         keeper.rotate()
@@ -175,8 +176,8 @@ def lock(arguments: argparse.Namespace) -> int:
     keeper.lock()
     workers = app.end_index_workers(settings)
     print("The vault is locked: it opens by its passphrase only.")
-    if still_open(keeper, _FAREWELL_SECONDS if workers else 0.0):
-        print(_who(app.vault_status(settings).processes))
+    if still_open(keeper, FAREWELL_SECONDS if workers else 0.0):
+        print(_who(keeper.status().processes))
     return 0
 
 

@@ -95,7 +95,7 @@ def _add_destroy(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def status(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
-    if not app.vault_exists(settings):
+    if not app.keeper_of(settings).remains:
         print(json.dumps({"exists": False}) if arguments.json else NONE_YET)
         return 0
     current, problem = examine(settings)
@@ -111,10 +111,10 @@ def status(arguments: argparse.Namespace) -> int:
 def examine(settings: Settings) -> tuple[VaultStatus, VaultError | None]:
     """As much as can be told, and what keeps the rest from being told. Raises a VaultError where that is nothing."""
     keeper = app.existing_keeper(settings, TerminalPassphrases())
-    current = app.vault_status(settings)
+    current = keeper.status()
     try:
         with closing(app.open_kept(settings, keeper)) as opened:
-            return current.model_copy(update={"counts": app.count_vault(opened)}), None
+            return current.model_copy(update={"counts": opened.count()}), None
     except WrongPassphrase:
         raise
     except VaultError as error:
@@ -185,7 +185,7 @@ def keeps(vault: VaultSettings, log: LogSettings) -> str:
 def verify(arguments: argparse.Namespace) -> int:
     faults, parts = 0, []
     with closing(open_existing(arguments)) as opened, progress_line("verifying parts:") as progress:
-        for part in app.verify_vault(opened, progress):
+        for part in opened.verify(progress):
             parts.append(part)
             faults += len(part.faults)
     if arguments.json:
@@ -234,10 +234,10 @@ def removed(pruned: Pruned) -> str:
 
 def destroy(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
-    if not app.vault_exists(settings):
+    if not app.keeper_of(settings).remains:
         raise VaultLocked(NONE_YET)
     keeper = app.keeper_of(settings, TerminalPassphrases())
-    if keeper.in_use and not arguments.force:
+    if not arguments.force and keys.still_open(keeper, keys.FAREWELL_SECONDS):
         raise VaultInUse("Another offline-agent process has the vault open. End it, or say --force.")
     held = holding(settings)
     place = readable(str(settings.data_directory))
@@ -256,7 +256,7 @@ def holding(settings: Settings) -> str:
     """What would be lost: counted where the vault opens by itself, else measured."""
     try:
         with closing(app.open_kept(settings, app.keeper_of(settings))) as opened:
-            counts = app.count_vault(opened)
+            counts = opened.count()
     except VaultError:
         return f"{file_size(app.size_of(settings.data_directory))} of files"
     return (

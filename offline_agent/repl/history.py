@@ -26,5 +26,7 @@ class VaultHistory(History):
     def store_string(self, string: str) -> None:
         oldest = "SELECT id FROM prompts WHERE repository = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2"
         with self._database.transaction():
-            self._database.execute("INSERT INTO prompts (repository, text) VALUES (?, ?)", (self._repository, readable(string)))
+            self._database.execute(
+                "INSERT INTO prompts (repository, text) VALUES (?, ?)", (self._repository, readable(string))
+            )
             self._database.execute(f"DELETE FROM prompts WHERE id IN ({oldest})", (self._repository, _KEPT))  # noqa: S608

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from offline_agent.errors import StorageError
 
+HEADER_FILE, LOCK_FILE = "vault.header", "vault.lock"
 _ELSEWHERE = "Check its owner and mode, or set XDG_DATA_HOME to a directory of your own."
 
 

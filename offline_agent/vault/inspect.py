@@ -12,8 +12,8 @@ from offline_agent.protocols import Vault
 from offline_agent.types import KeySource, StoredRepository, VaultCounts, VaultSizes, VaultStatus, Verified
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.blobs import DIRECTORY as BLOBS_NAME
+from offline_agent.vault.files import HEADER_FILE, LOCK_FILE
 from offline_agent.vault.header import Header
-from offline_agent.vault.keeper import HEADER_FILE, LOCK_FILE
 from offline_agent.vault.repositories import Repository
 from offline_agent.vault.rotate import database_names
 from offline_agent.vault.schema import LOGS_NAME, MAIN_NAME

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from offline_agent.errors import StorageError, VaultDamaged, VaultError, VaultInUse, VaultLocked
-from offline_agent.types import KeySource
-from offline_agent.vault.files import make_private
+from offline_agent.types import KeySource, VaultStatus
+from offline_agent.vault import inspect
+from offline_agent.vault.files import HEADER_FILE, LOCK_FILE, make_private
 from offline_agent.vault.header import Header, read_header, shred, write_header
 from offline_agent.vault.keys import Keys
 from offline_agent.vault.lock import Held, exclusive, shared
@@ -15,24 +16,44 @@ from offline_agent.vault.rotate import copy_generation
 from offline_agent.vault.sealed import SealedVault
 from offline_agent.vault.secret import Secret
 
-HEADER_FILE, LOCK_FILE = "vault.header", "vault.lock"
 _PATIENCE = 10.0  # seconds for another process that makes the vault
 _PLAIN = "repos"  # what versions before the vault wrote, in clear
+_NONE = "There is no vault yet. Any command that uses one, such as `offline-agent chat`, makes it."
 _ROTATED = "The vault's data key was changed while this was starting. Run the command again."
 
 
 class Keeper:
-    """The vault in `root`, opened with what `keys` can find."""
+    """The vault in `root`, opened with what `keys` can find. `patience`: how many seconds others have to end where they must not
+    have it open."""
 
-    def __init__(self, root: Path, keys: Keys) -> None:
+    def __init__(self, root: Path, keys: Keys, patience: float = 0.0) -> None:
         self._root = root
         self._keys = keys
+        self._patience = patience
         self.notice = ""
         """What the person should be told once about a vault that was just made."""
 
     @property
     def exists(self) -> bool:
         return (self._root / HEADER_FILE).exists()
+
+    @property
+    def remains(self) -> bool:
+        """Whether there is a vault, or anything of one, with its header or without."""
+        return inspect.remains(self._root)
+
+    def require(self) -> None:
+        """Raises VaultLocked where there is no vault, and VaultDamaged for one without its header."""
+        if not self.remains:
+            raise VaultLocked(_NONE)
+        if not self.exists:
+            self._make_if_missing()  # it makes none beside what is left of another, but says what to do
+
+    def status(self) -> VaultStatus:
+        """What can be told without opening it. Raises a VaultError: VaultLocked where there is none."""
+        header = self._require_header()
+        status = inspect.outside(self._root, header, self._keys.key_file(header))
+        return status if status.in_use else status.model_copy(update={"in_use": self.in_use})
 
     def header(self) -> Header | None:
         """None where there is no vault yet. Raises VaultDamaged, VaultTooNew or StorageError."""
@@ -57,7 +78,7 @@ class Keeper:
         The old way stops working, also for a copy of the header made before, as far as its key can be destroyed: an old passphrase
         still opens an old copy. `rotate` afterwards for that.
         """
-        with exclusive(self._root / LOCK_FILE):
+        with exclusive(self._root / LOCK_FILE, self._patience):
             old = self._require_header()
             new = self._keys.protect(old, self._keys.unlock(old), source)
             try:
@@ -73,7 +94,7 @@ class Keeper:
 
         Takes as much room again while it runs. Raises VaultInUse while another process has the vault open.
         """
-        with exclusive(self._root / LOCK_FILE):
+        with exclusive(self._root / LOCK_FILE, self._patience):
             header = self._require_header()
             old_key, new_key = self._keys.unlock(header), Secret.random()
             self._sweep(header)
@@ -113,7 +134,7 @@ class Keeper:
         if force:
             self._destroy()
             return
-        with exclusive(self._root / LOCK_FILE):
+        with exclusive(self._root / LOCK_FILE, self._patience):
             self._destroy()
 
     def _destroy(self) -> None:

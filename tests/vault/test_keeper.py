@@ -10,8 +10,9 @@ from offline_agent.errors import StorageError, VaultDamaged, VaultInUse, VaultLo
 from offline_agent.settings import LogSettings, VaultSettings
 from offline_agent.types import KeySource
 from offline_agent.vault.archive import Archive
+from offline_agent.vault.files import HEADER_FILE
 from offline_agent.vault.header import Cost
-from offline_agent.vault.keeper import HEADER_FILE, Keeper, resume
+from offline_agent.vault.keeper import Keeper, resume
 from offline_agent.vault.kernel import MemoryKeyCache
 from offline_agent.vault.keys import Keys, ScriptedPassphrases
 from offline_agent.vault.secret import Secret
