@@ -295,7 +295,6 @@ def test_destroying_is_asked_for_and_takes_no_passphrase(data: Path) -> None:
 def test_a_vault_in_use_is_destroyed_by_force_only(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with opened():
         assert main(["vault", "destroy", "--yes"]) == VaultInUse.exit_code
-        assert main(["vault", "rotate"]) == VaultInUse.exit_code
         assert (data / "vault.header").exists()
         assert main(["vault", "destroy", "--yes", "--force"]) == 0
     assert "1 session" in capsys.readouterr().out
