@@ -255,9 +255,9 @@ class Program:
 
     def one_shot_retriever(self, progress: Progress | None = None) -> Retriever:
         """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here."""
-        remote = try_connect(self._index_directory)
-        if remote is not None:
-            return remote
+        running = self._running_worker()
+        if running is not None:
+            return running[0]
         from offline_agent.retrieval.local import LocalIndex
 
         local = self._closing.enter_context(closing(LocalIndex(self._place)))
@@ -304,13 +304,24 @@ class Program:
 
     def index_status(self) -> IndexStatus:
         """Of the worker where one runs, else what is stored."""
-        remote = try_connect(self._index_directory)
-        if remote is not None:
-            return remote.status()
+        running = self._running_worker()
+        if running is not None:
+            return running[1]
         from offline_agent.retrieval.local import LocalIndex
 
         with closing(LocalIndex(self._place)) as local:
             return local.status()
+
+    def _running_worker(self) -> tuple[Retriever, IndexStatus] | None:
+        """With how it is; None also for one that takes the connection but is about to end, and answers no more."""
+        remote = try_connect(self._index_directory)
+        if remote is None:
+            return None
+        try:
+            return remote, remote.status()
+        except IndexUnavailable:
+            remote.close()
+            return None
 
     def clear_index(self) -> None:
         """Removes it. Raises IndexUnavailable while a session is using it."""

@@ -145,3 +145,13 @@ def test_a_wrong_embedder_hash_is_said_and_words_still_answer(tmp_path: Path) ->
             time.sleep(0.05)
         assert "model.safetensors" in status.problem
         assert index.search("first", 1).hits[0].chunk.symbol == "first"
+
+
+def test_a_worker_that_is_about_to_end_is_not_asked(program: Program, tmp_path: Path) -> None:
+    """Its process may live for seconds after its session, to finish a batch."""
+    with program:
+        wait_until_read(program)
+    for _ in range(5):
+        with open_program(load_settings(), tmp_path) as next_one:
+            assert next_one.index_status().files == 1
+            assert next_one.one_shot_retriever().search("first", 1).hits

@@ -67,7 +67,8 @@ class Worker:
             held.enter_context(owned(self._place.directory, self._patience()))
             # Before anybody can connect: two connections that both make a new database get in each other's way.
             store = held.enter_context(contextlib.closing(self._place.store()))
-            held.enter_context(listening(self._place, self._answer, self._stopping))
+            door = held.enter_context(contextlib.ExitStack())
+            door.enter_context(listening(self._place, self._answer, self._stopping))
             embedding = threading.Thread(target=reported(self._embed), name="embedding", daemon=True)
             if lifeline is not None:
                 watch_over = reported(self._hold_on_to)
@@ -78,6 +79,7 @@ class Worker:
                 reported(self._keep_current)(store)
             finally:
                 self.stop()
+                door.close()  # who comes now must not meet a worker that answers nothing any more
                 embedding.join(_FAREWELL_SECONDS)
                 log.info("index worker of %s ended", self._place.root)
 

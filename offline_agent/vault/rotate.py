@@ -52,6 +52,7 @@ def _copy_blobs(source: SealedVault, target: SealedVault) -> None:
     with closing(source.database(MAIN_NAME, durable=True)) as database:
         database.migrate(MAIN)
         store = BlobStore(source.directory(DIRECTORY), source.blob_key, database, limit_bytes=0)
+        store.sweep()  # a row whose file a crash took would hold everything up
         store.copy_to(target.directory(DIRECTORY), target.blob_key)
 
 
