@@ -54,7 +54,7 @@ def exclusive(path: Path, patience: float = 0.0) -> Held:
         path,
         fcntl.LOCK_EX,
         patience,
-        "Another offline-agent process has the vault open. End it and try again; an index worker ends seconds after its session.",
+        "Another offline-agent process has the vault open. End it and try again.",
     )
 
 
