@@ -41,8 +41,10 @@ def kill(scratch: Path, kills: int, seed: int) -> dict[str, Tally]:
     for number in range(kills):
         hunt = real if number % _REAL_SHARE == _REAL_SHARE - 1 else turns[number % len(turns)]
         hunt.kill_one()
-        print(f"\r{number + 1} of {kills} killed", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{number + 1} of {kills} killed", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     return {name: hunt.tally for name, hunt in hunts.items()}
 
 
