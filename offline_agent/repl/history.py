@@ -1,11 +1,15 @@
 """Earlier prompts, for the arrow keys and Ctrl-R. They rest where everything rests: in the vault."""
 
+import logging
 from collections.abc import Iterable
 
 from prompt_toolkit.history import History
 
 from offline_agent.cli.terminal import readable
+from offline_agent.errors import VaultError
 from offline_agent.protocols import Database
+
+log = logging.getLogger(__name__)
 
 _KEPT = 1000
 
@@ -24,9 +28,14 @@ class VaultHistory(History):
         return [str(text) for (text,) in self._database.execute(sql, (self._repository, _KEPT))]
 
     def store_string(self, string: str) -> None:
+        """What cannot be stored is logged only: prompt_toolkit would show a traceback, and the turn that follows says why."""
+        try:
+            self._store(readable(string))
+        except VaultError as error:
+            log.warning("a prompt is not in the history: %s", error)
+
+    def _store(self, prompt: str) -> None:
         oldest = "SELECT id FROM prompts WHERE repository = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2"
         with self._database.transaction():
-            self._database.execute(
-                "INSERT INTO prompts (repository, text) VALUES (?, ?)", (self._repository, readable(string))
-            )
+            self._database.execute("INSERT INTO prompts (repository, text) VALUES (?, ?)", (self._repository, prompt))
             self._database.execute(f"DELETE FROM prompts WHERE id IN ({oldest})", (self._repository, _KEPT))  # noqa: S608

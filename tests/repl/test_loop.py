@@ -102,6 +102,16 @@ def test_history_is_newest_first_and_bounded(tmp_path: Path) -> None:
     assert (len(kept), kept[0], kept[-1]) == (1000, "question 1004", "question 5")
 
 
+def test_on_a_full_disk_a_turn_says_so_in_one_line_and_the_session_stays(program: Program, terminal: PipeInput) -> None:
+    main = program.archive.main
+    [(pages,)] = main.execute("PRAGMA page_count")
+    main.execute(f"PRAGMA max_page_count = {pages}")
+    screen = play(program, terminal, "Where is apply_discount? " * 2000 + "\r", "/new\r")
+    assert "Free some disk space" in screen
+    assert "Traceback" not in screen
+    assert "A new conversation" in screen
+
+
 @pytest.mark.parametrize(
     ("status", "line"),
     [
