@@ -106,7 +106,7 @@ def test_on_a_full_disk_a_turn_says_so_in_one_line_and_the_session_stays(program
     main = program.archive.main
     [(pages,)] = main.execute("PRAGMA page_count")
     main.execute(f"PRAGMA max_page_count = {pages}")
-    screen = play(program, terminal, "Where is apply_discount? " * 2000 + "\r", "/new\r")
+    screen = play(program, terminal, "Where is apply_discount? " * 400 + "\r", "/new\r")
     assert "Free some disk space" in screen
     assert "Traceback" not in screen
     assert "A new conversation" in screen
