@@ -29,6 +29,7 @@ from offline_agent.llm.process import LlamaProcess
 from offline_agent.protocols import Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
+from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.retrieval.repository import Repository as Repository
 from offline_agent.retrieval.repository import open_repository as open_repository
@@ -93,7 +94,7 @@ def existing_keeper(settings: Settings, passphrases: PassphraseSource | None = N
     return keeper
 
 
-def open_vault(settings: Settings, passphrases: PassphraseSource | None = None, say: Say = print) -> OpenVault:
+def open_vault(settings: Settings, passphrases: PassphraseSource | None = None, say: Say = log.info) -> OpenVault:
     """The vault, made on first use; `say` tells the person what they should know about a new one. Raises a VaultError."""
     keeper = keeper_of(settings, passphrases)
     opened = open_kept(settings, keeper)
@@ -135,7 +136,7 @@ def end_index_workers(settings: Settings) -> int:
 
 
 def open_program(
-    settings: Settings, start: Path, passphrases: PassphraseSource | None = None, say: Say = print
+    settings: Settings, start: Path, passphrases: PassphraseSource | None = None, say: Say = log.info
 ) -> "Program":
     """The program for the repository that `start` is in. Raises RepositoryError; nothing is started or written yet."""
     return Program(settings, open_repository(start), lambda: open_vault(settings, passphrases, say))
@@ -217,7 +218,7 @@ class Program:
         repositories = self.archive.repositories
         key = repositories.key(str(self.repository.root))
         repositories.touch(key)
-        return f"repos/{key}"
+        return f"{REPOSITORIES}/{key}"
 
     # --- the model ---
 
@@ -325,9 +326,12 @@ class Program:
 
     def clear_index(self) -> None:
         """Removes it. Raises IndexUnavailable while a session is using it."""
-        if try_connect(self._index_directory) is not None:
+        remote = try_connect(self._index_directory)
+        if remote is not None:
+            remote.close()
             raise IndexUnavailable("A session is using this index. End it first (Ctrl-D there), then clear.")
-        self.vault.destroy(self.key)
+        with owned(self._index_directory, _ENDING_SECONDS):  # a worker whose session has ended may still be writing
+            self.vault.destroy(self.key)
 
     @cached_property
     def _index_directory(self) -> Path:

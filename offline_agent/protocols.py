@@ -49,6 +49,8 @@ class VectorIndex(Protocol):
     def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
         """The nearest keys with their cosine similarity, best first."""
 
+    def close(self) -> None: ...
+
 
 class Retriever(Protocol):
     """Finds chunks for a question."""

@@ -81,7 +81,7 @@ class LogSettings(Value):
     """The log, which is in the vault too."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is kept. At debug, questions and paths are in it."""
+    """The least that is kept. At debug, questions, prompts and every path are in it."""
     days: int = 14
     """Older entries are removed."""
     entries: int = 100_000

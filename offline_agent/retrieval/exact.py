@@ -50,6 +50,9 @@ class ExactIndex:
             for key in keys:
                 self._remove(key)
 
+    def close(self) -> None:
+        """Nothing is held but memory."""
+
     def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
         import numpy as np
 

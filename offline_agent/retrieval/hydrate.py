@@ -157,7 +157,6 @@ class RisingIndex:
 
 
 def _close(graph: VectorIndex | None) -> None:
-    close = getattr(graph, "close", None)
-    if close is not None:
+    if graph is not None:
         with contextlib.suppress(StorageError):
-            close()
+            graph.close()

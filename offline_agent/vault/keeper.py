@@ -130,7 +130,7 @@ class Keeper:
         Raises VaultInUse while a process has it open, unless forced: that process then works on files without a name.
         """
         if not self._root.is_dir():
-            raise VaultLocked("There is no vault here.")
+            raise VaultLocked(_NONE)
         if force:
             self._destroy()
             return
@@ -173,14 +173,13 @@ class Keeper:
             self.notice = self._keys.notice
             if (self._root / _PLAIN).is_dir():
                 _remove(self._root / _PLAIN)
-                self.notice += " What an earlier version had stored here in clear was removed; indexes are built anew."
+                removed = "What an earlier version had stored here in clear was removed; indexes are built anew."
+                self.notice = f"{self.notice} {removed}".lstrip()  # a keyring or a passphrase has no notice of its own
 
     def _require_header(self) -> Header:
         header = self.header()
         if header is None:
-            raise VaultLocked(
-                "There is no vault yet. Any command that uses one, such as `offline-agent chat`, makes it."
-            )
+            raise VaultLocked(_NONE)
         return header
 
     def _generation(self, header: Header) -> Path:

@@ -3,7 +3,6 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,6 @@ ANY_JSON = st.recursive(
     max_leaves=8,
 )
 KEPT_FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = PlainVault(tmp_path).database("main", durable=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

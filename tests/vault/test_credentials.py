@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,14 +5,6 @@ import pytest
 from offline_agent.errors import UsageError
 from offline_agent.protocols import Database
 from offline_agent.vault.credentials import Credentials
-from offline_agent.vault.plain import PlainVault
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = PlainVault(tmp_path).database("main", durable=True)
-    yield opened
-    opened.close()
 
 
 def test_what_was_set_is_got(database: Database) -> None:

@@ -2,21 +2,10 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from offline_agent.protocols import Database
-from offline_agent.vault.plain import PlainVault
 from offline_agent.vault.repositories import Repositories, Repository
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = PlainVault(tmp_path).database("main", durable=True)
-    yield opened
-    opened.close()
 
 
 def ticking() -> "itertools.count[float]":

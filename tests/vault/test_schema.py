@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,6 @@ from offline_agent.errors import VaultTooNew
 from offline_agent.protocols import Database
 from offline_agent.vault.plain import PlainVault
 from offline_agent.vault.schema import LOGS, MAIN, storable
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = PlainVault(tmp_path).database("main", durable=True)
-    yield opened
-    opened.close()
 
 
 def layout(database: Database) -> set[tuple[str, str]]:

@@ -2,7 +2,6 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from offline_agent.vault.plain import PlainVault
 from offline_agent.vault.sessions import Recorder, Sessions
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = PlainVault(tmp_path).database("main", durable=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
