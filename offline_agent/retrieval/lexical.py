@@ -5,7 +5,7 @@ from collections import Counter
 from offline_agent.retrieval.rank import Ranking, is_test, mentions_tests
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import capitalised, identifiers, plain_words, query_terms
-from offline_agent.types import Chunk
+from offline_agent.types import Definition
 
 _WEIGHTS = (8.0, 4.0, 1.0)  # a term in the symbol or the path says more than one in the body
 _WORDS_TRIED = 24  # plain words of a long question that are looked up as symbols
@@ -39,24 +39,27 @@ def symbols(store: Store, query: str) -> list[Ranking]:
 
 
 def _exact(store: Store, word: str) -> bool:
-    return any(stored.chunk.symbol.rpartition(".")[2] == word for stored in store.chunks_named(word))
+    return any(found.name == word for found in store.definitions_named([word]))
 
 
 def _definitions(store: Store, names: list[str], tests_last: bool) -> tuple[int, ...]:
     """Chunks that define the names, best match first, the first name's before the second's at equal quality."""
-    best: dict[int, tuple[tuple[object, ...], Chunk]] = {}
+    best: dict[int, tuple[tuple[object, ...], Definition]] = {}
     for position, name in enumerate(names):
         components = name.split(".")
-        for number, chunk in store.chunks_named(components[-1]):
-            fit = _fit(components, chunk.symbol)
-            order = (*fit, tests_last and is_test(chunk.path), position, chunk.path, chunk.start_line)
-            if number not in best or order < best[number][0]:
-                best[number] = (order, chunk)
+        found = store.definitions_named([components[-1]])
+        places = store.chunks_within([(one.path, one.start_line, one.end_line) for one in found])
+        for one, numbers in zip(found, places, strict=True):
+            fit = _fit(components, one.symbol)
+            order = (*fit, tests_last and is_test(one.path), position, one.path, one.start_line)
+            for number in numbers[:_PARTS]:
+                if number not in best or order < best[number][0]:
+                    best[number] = (order, one)
     parts: Counter[tuple[str, str]] = Counter()
     kept = []
-    for number, (_, chunk) in sorted(best.items(), key=lambda item: item[1][0]):
-        parts[chunk.path, chunk.symbol] += 1
-        if parts[chunk.path, chunk.symbol] <= _PARTS:
+    for number, (_, one) in sorted(best.items(), key=lambda item: item[1][0]):
+        parts[one.path, one.symbol] += 1
+        if parts[one.path, one.symbol] <= _PARTS:
             kept.append(number)
     return tuple(kept)
 

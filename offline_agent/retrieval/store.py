@@ -2,8 +2,11 @@
 
     files        path -> size, mtime, SHA-256 of what is indexed
     skipped      path -> size, mtime and why it is not indexed, so that it is not read again until it changes
-    chunks       spans of files with their text; `name` is the last component of the symbol, in lower case
-    chunks_fts   full-text index over our own terms (see terms.py); rowid = chunks.id
+    chunks       spans of files with their text
+    chunks_fts   full-text index over our own terms (see terms.py), without the text itself; rowid = chunks.id
+    definitions  names that files define, and where
+    refs         names that files use, and how often
+    imports      what files import, as paths without an ending (`a/b`); `stem` is the last component
     vectors      (embedder fingerprint, chunk key) -> float16 values, little-endian
 
 The vectors here are the record; any vector index is a cache that can be rebuilt from them. Vectors no chunk uses any more are kept
@@ -16,9 +19,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offline_agent.protocols import Database
+from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.read import Unread
 from offline_agent.retrieval.terms import terms
-from offline_agent.types import Chunk, FileState, Skipped
+from offline_agent.types import Chunk, Definition, FileState, Skipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,17 +42,34 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE VIRTUAL TABLE chunks_fts USING fts5 (symbol, path, body, tokenize = \"porter unicode61 tokenchars '_'\")",
         "CREATE TABLE vectors (embedder TEXT, key TEXT, vector BLOB, PRIMARY KEY (embedder, key)) WITHOUT ROWID",
     ),
+    (
+        # Chunks got signatures and keys without paths: everything is read anew.
+        "DROP TABLE files",
+        "DROP TABLE chunks",
+        "DROP TABLE chunks_fts",
+        "DELETE FROM skipped",
+        "DELETE FROM vectors",
+        "CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT UNIQUE, size INTEGER, mtime_ns INTEGER, sha256 TEXT)",
+        "CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT, start_line INTEGER, end_line INTEGER, symbol TEXT, "
+        "signature TEXT, kind TEXT, text TEXT, key TEXT)",
+        "CREATE INDEX chunks_path ON chunks (path, start_line)",
+        "CREATE INDEX chunks_key ON chunks (key)",
+        "CREATE VIRTUAL TABLE chunks_fts USING fts5 (symbol, path, body, content = '', contentless_delete = 1, "
+        "tokenize = \"porter unicode61 tokenchars '_'\")",
+        "CREATE TABLE definitions (id INTEGER PRIMARY KEY, file INTEGER, name TEXT, symbol TEXT, kind TEXT, "
+        "start_line INTEGER, end_line INTEGER, signature TEXT)",
+        "CREATE INDEX definitions_file ON definitions (file)",
+        "CREATE INDEX definitions_name ON definitions (name)",
+        "CREATE INDEX definitions_name_any_case ON definitions (name COLLATE NOCASE)",
+        "CREATE TABLE refs (name TEXT, file INTEGER, count INTEGER, PRIMARY KEY (name, file)) WITHOUT ROWID",
+        "CREATE INDEX refs_file ON refs (file)",
+        "CREATE TABLE imports (stem TEXT, target TEXT, file INTEGER, PRIMARY KEY (stem, target, file)) WITHOUT ROWID",
+        "CREATE INDEX imports_file ON imports (file)",
+    ),
 )
 
 _SPARE_VECTORS = 1000
 _VECTORS_AT_ONCE = 5000
-
-
-class Stored(NamedTuple):
-    """A chunk and the number the store knows it by."""
-
-    id: int
-    chunk: Chunk
 
 
 class Counts(NamedTuple):
@@ -87,23 +108,34 @@ class Store:
         """The file has another time but the same content."""
         self._run("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", (state.size, state.mtime_ns, state.path))
 
-    def replace_file(self, state: FileState, chunks: Sequence[Chunk]) -> None:
+    def replace_file(self, state: FileState, content: Parsed) -> None:
         with self.transaction():
             self.delete_file(state.path)
-            self._run("INSERT INTO files VALUES (?, ?, ?, ?)", (state.path, state.size, state.mtime_ns, state.sha256))
+            row = (state.path, state.size, state.mtime_ns, state.sha256)
+            self._run("INSERT INTO files (path, size, mtime_ns, sha256) VALUES (?, ?, ?, ?)", row)
+            [(file,)] = self._rows("SELECT id FROM files WHERE path = ?", (state.path,))
             [(last,)] = self._rows("SELECT coalesce(max(id), 0) FROM chunks")
-            numbered = list(enumerate(chunks, last + 1))
-            self._database.executemany(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_chunk_row, numbered)
+            numbered = list(enumerate(content.chunks, last + 1))
+            insert = self._database.executemany
+            insert("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_chunk_row, numbered))
+            insert("INSERT INTO chunks_fts (rowid, symbol, path, body) VALUES (?, ?, ?, ?)", map(_fts_row, numbered))
+            insert(
+                "INSERT INTO definitions (file, name, symbol, kind, start_line, end_line, signature) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (file, one.name, one.symbol, one.kind, one.start_line, one.end_line, one.signature)
+                    for one in content.definitions
+                ],
             )
-            self._database.executemany(
-                "INSERT INTO chunks_fts (rowid, symbol, path, body) VALUES (?, ?, ?, ?)", map(_fts_row, numbered)
-            )
+            insert("INSERT INTO refs VALUES (?, ?, ?)", [(name, file, n) for name, n in content.references.items()])
+            imports = {(target.rpartition("/")[2], target, file) for target in content.imports}
+            insert("INSERT INTO imports VALUES (?, ?, ?)", sorted(imports))
 
     def delete_file(self, path: str) -> None:
         with self.transaction():
             self._run("DELETE FROM chunks_fts WHERE rowid IN (SELECT id FROM chunks WHERE path = ?)", (path,))
             self._run("DELETE FROM chunks WHERE path = ?", (path,))
+            for table in ("definitions", "refs", "imports"):
+                self._run(f"DELETE FROM {table} WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))  # noqa: S608
             self._run("DELETE FROM files WHERE path = ?", (path,))
             self._run("DELETE FROM skipped WHERE path = ?", (path,))
 
@@ -125,7 +157,7 @@ class Store:
         rows = self._rows(
             "SELECT * FROM chunks WHERE chunks.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
         )
-        return {row[0]: _stored(row).chunk for row in rows}
+        return {row[0]: _chunk(row) for row in rows}
 
     def ids_by_key(self, keys: Sequence[str]) -> dict[str, list[int]]:
         """The chunks that share each key; equal text twice in one file is two chunks with one vector."""
@@ -135,10 +167,28 @@ class Store:
             found.setdefault(key, []).append(number)
         return found
 
-    def chunks_named(self, name: str) -> list[Stored]:
-        """Chunks whose symbol's last component is `name`, whatever its case."""
-        rows = self._rows("SELECT * FROM chunks WHERE name != '' AND name = ?", (name.lower(),))
-        return [_stored(row) for row in rows]
+    def definitions_named(self, names: Sequence[str]) -> list[Definition]:
+        """Definitions with one of these names, whatever its case."""
+        rows = self._rows(
+            "SELECT files.path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
+            "JOIN definitions ON definitions.name = asked.value COLLATE NOCASE JOIN files ON files.id = file ORDER BY definitions.id",
+            (json.dumps(names),),
+        )
+        return [_definition(row) for row in rows]
+
+    def chunks_within(self, spans: Sequence[tuple[str, int, int]]) -> list[list[int]]:
+        """For each (path, first line, last line) the chunks that share a line with it, in order."""
+        sql = "SELECT id FROM chunks WHERE path = ? AND start_line <= ? AND end_line >= ? ORDER BY start_line, id"
+        return [[row[0] for row in self._rows(sql, (path, end, start))] for path, start, end in spans]
+
+    def paths_like(self, ending: str) -> list[str]:
+        """Files whose path ends with these whole components, whatever their case."""
+        pattern = ending.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        rows = self._rows(
+            "SELECT path FROM files WHERE path LIKE ? ESCAPE '\\' OR path LIKE ? ESCAPE '\\' ORDER BY path",
+            (pattern, f"%/{pattern}"),
+        )
+        return [row[0] for row in rows]
 
     def match(self, expression: str, weights: Sequence[float], limit: int) -> list[int]:
         """Ids by BM25, best first; `weights` are for symbol, path and body."""
@@ -171,7 +221,7 @@ class Store:
             "WHERE vectors.key IS NULL GROUP BY chunks.key ORDER BY max(mtime_ns) DESC, chunks.id LIMIT ?",
             (embedder, limit),
         )
-        return [(row[8], _stored(row).chunk.embedded_text) for row in rows]
+        return [(row[8], _chunk(row).embedded_text) for row in rows]
 
     def add_vectors(self, embedder: str, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
         blobs = [row.tobytes() for row in vectors.astype("<f2")]
@@ -220,15 +270,19 @@ def _state(row: Sequence[Any]) -> FileState:
     return FileState(path=row[0], size=row[1], mtime_ns=row[2], sha256=row[3])
 
 
-def _stored(row: Sequence[Any]) -> Stored:
-    number, path, start, end, symbol, _, kind, text, _ = row
-    return Stored(number, Chunk(path=path, start_line=start, end_line=end, symbol=symbol, kind=kind, text=text))
+def _chunk(row: Sequence[Any]) -> Chunk:
+    _, path, start, end, symbol, signature, kind, text, _ = row
+    return Chunk(path=path, start_line=start, end_line=end, symbol=symbol, signature=signature, kind=kind, text=text)
+
+
+def _definition(row: Sequence[Any]) -> Definition:
+    path, symbol, kind, start, end, signature = row
+    return Definition(path=path, symbol=symbol, kind=kind, start_line=start, end_line=end, signature=signature)
 
 
 def _chunk_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:
-    number, chunk = numbered
-    name = chunk.symbol.rpartition(".")[2].lower()
-    return number, chunk.path, chunk.start_line, chunk.end_line, chunk.symbol, name, chunk.kind, chunk.text, chunk.key
+    number, one = numbered
+    return number, one.path, one.start_line, one.end_line, one.symbol, one.signature, one.kind, one.text, one.key
 
 
 def _fts_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ Kind = Literal["function", "class"]
 _KINDS: tuple[Kind, ...] = ("function", "class")
 
 
-class Definition(NamedTuple):
+class Span(NamedTuple):
     """A named span of lines, from `start` up to but not including `end`, counted from 0."""
 
     name: str
@@ -37,10 +37,10 @@ class Grammar:
             ) from None
         self._parser = Parser(language)
 
-    def definitions(self, text: str) -> list[Definition]:
+    def definitions(self, text: str) -> list[Span]:
         # "surrogatepass" cannot fail, and tree-sitter treats what is not UTF-8 as an error node.
         tree = self._parser.parse(text.encode("utf-8", "surrogatepass"))
-        widest: dict[int, Definition] = {}
+        widest: dict[int, Span] = {}
         for _, captures in QueryCursor(self._query).matches(tree.root_node):
             for kind in _KINDS:
                 for span in captures.get(kind, ()):
@@ -78,9 +78,9 @@ class Languages:
         return self._grammars[name]
 
 
-def _definition(name: Node, kind: Kind, span: Node) -> Definition:
+def _definition(name: Node, kind: Kind, span: Node) -> Span:
     last = span.end_point
     # A span that ends before the first character of a line does not include that line.
     end = last.row if last.column == 0 and last.row > span.start_point.row else last.row + 1
     text = (name.text or b"").decode("utf-8", "replace")
-    return Definition(text, kind, span.start_point.row, end)
+    return Span(text, kind, span.start_point.row, end)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.store import Store
 from offline_agent.settings import LogSettings, VaultSettings
 from offline_agent.types import Chunk, FileState, Message
@@ -74,7 +75,7 @@ def fill(vault: SealedVault | PlainVault, sessions: int, chunks: int) -> None:
             )
             for n in range(first, min(first + 50, chunks))
         ]
-        store.replace_file(FileState(path=path, size=1, mtime_ns=1, sha256=""), made)
+        store.replace_file(FileState(path=path, size=1, mtime_ns=1, sha256=""), Parsed(made))
         store.add_vectors("bench", [one.key for one in made], rng.normal(size=(len(made), 384)).astype(np.float32))
     store.close()
 

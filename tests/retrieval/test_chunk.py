@@ -20,7 +20,7 @@ SMALL = 64
 
 
 def chunk(path: str, text: str, max_tokens: int = SMALL) -> list[Chunk]:
-    return Chunker(WordCounter(max_tokens), LANGUAGES).chunk(path, text)
+    return list(Chunker(WordCounter(max_tokens), LANGUAGES).chunk(path, text).chunks)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

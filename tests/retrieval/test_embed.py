@@ -77,7 +77,7 @@ def test_tokens_are_counted_as_the_embedder_does_without_loading_it(card: Embedd
     counter = WordPieceCounter(directory_of(card, SETTINGS), card.max_tokens)
     assert counter.count(["", "def close(self):", "word " * 300]) == [0, 6, 300]
     source = Path(__file__).read_text()
-    for chunk in Chunker(counter, Languages(DECLARATIONS)).chunk("tests/retrieval/test_embed.py", source):
+    for chunk in Chunker(counter, Languages(DECLARATIONS)).chunk("tests/retrieval/test_embed.py", source).chunks:
         assert sum(counter.count([chunk.embedded_text])) + 2 <= card.max_tokens
 
 

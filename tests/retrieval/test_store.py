@@ -12,9 +12,10 @@ from offline_agent.errors import VaultTooNew
 from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
+from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.store import Store
-from offline_agent.types import FileState
+from offline_agent.types import Chunk, FileState
 
 from .conftest import Repo
 
@@ -34,6 +35,13 @@ def store(place: Place) -> Iterator[Store]:
 @pytest.fixture
 def indexer(place: Place, store: Store) -> Indexer:
     return place.indexer(store)
+
+
+def chunks_named(store: Store, name: str) -> list[Chunk]:
+    """The chunks of every definition of that name."""
+    found = store.definitions_named([name])
+    numbers = store.chunks_within([(one.path, one.start_line, one.end_line) for one in found])
+    return list(store.chunks([number for some in numbers for number in some]).values())
 
 
 def embed(store: Store, index: ExactIndex) -> bool:
@@ -66,18 +74,18 @@ def test_scan_finds_what_changed_while_nobody_watched(repo: Repo, store: Store, 
     }
     indexer.refresh()
     assert set(store.known()) == {"same.py", "changed.py", "new.py"}
-    assert not store.chunks_named("gone")
-    assert store.chunks_named("changed_much")
+    assert not chunks_named(store, "gone")
+    assert chunks_named(store, "changed_much")
 
 
 def test_a_touched_file_is_read_but_not_chunked_again(repo: Repo, store: Store, indexer: Indexer) -> None:
     file = repo.write("a.py", "def a(): pass\n")
     indexer.refresh()
-    [before] = store.chunks_named("a")
+    [before] = chunks_named(store, "a")
     os.utime(file, ns=(1, 1))
     assert [change.path for change in indexer.scan()] == ["a.py"]
     indexer.refresh()
-    assert store.chunks_named("a") == [before]
+    assert chunks_named(store, "a") == [before]
     assert store.known()["a.py"].mtime_ns == 1
     assert indexer.scan() == []
 
@@ -92,8 +100,8 @@ def test_a_change_that_size_and_time_hide_is_seen_when_an_event_tells(
     repo.write("a.py", "def two(): pass\n")
     os.utime(file, ns=(5, 5))
     indexer.apply(changes)
-    assert store.chunks_named("two")
-    assert not store.chunks_named("one")
+    assert chunks_named(store, "two")
+    assert not chunks_named(store, "one")
 
 
 def test_skipped_files_are_remembered_and_not_read_again(repo: Repo, store: Store, indexer: Indexer) -> None:
@@ -189,8 +197,8 @@ def test_vectors_survive_as_float16(repo: Repo, store: Store, indexer: Indexer) 
     indexer.refresh()
     embed(store, ExactIndex())
     [(keys, vectors)] = list(store.vectors(NAME, sorted(store.vector_keys(NAME))))
-    [exact] = HashingEmbedder().encode([store.chunks_named("a_long_name")[0].chunk.embedded_text])
-    assert vectors[keys.index(store.chunks_named("a_long_name")[0].chunk.key)] @ exact == pytest.approx(1, abs=1e-3)
+    [exact] = HashingEmbedder().encode([chunks_named(store, "a_long_name")[0].embedded_text])
+    assert vectors[keys.index(chunks_named(store, "a_long_name")[0].key)] @ exact == pytest.approx(1, abs=1e-3)
 
 
 def test_unused_vectors_are_purged_when_there_are_many(store: Store) -> None:
@@ -204,10 +212,10 @@ def test_unused_vectors_are_purged_when_there_are_many(store: Store) -> None:
 def test_one_file_cannot_be_stored_halfway(repo: Repo, store: Store, indexer: Indexer) -> None:
     repo.write("a.py", "def a(): pass\n")
     indexer.refresh()
-    broken = store.chunks_named("a")[0].chunk.model_copy(update={"text": None})
+    broken = chunks_named(store, "a")[0].model_copy(update={"text": None})
     with pytest.raises(TypeError):
-        store.replace_file(FileState(path="a.py", size=1, mtime_ns=1, sha256="x"), [broken])
-    assert store.chunks_named("a")
+        store.replace_file(FileState(path="a.py", size=1, mtime_ns=1, sha256="x"), Parsed([broken]))
+    assert chunks_named(store, "a")
 
 
 def test_an_index_of_a_newer_version_is_refused(place: Place, store: Store) -> None:
@@ -220,5 +228,5 @@ def test_an_index_of_a_newer_version_is_refused(place: Place, store: Store) -> N
 
 def test_a_second_connection_opens_while_another_writes(place: Place, store: Store, tmp_path: Path) -> None:
     with store.transaction():
-        store.replace_file(FileState(path="a", size=1, mtime_ns=1, sha256=""), [])
+        store.replace_file(FileState(path="a", size=1, mtime_ns=1, sha256=""), Parsed([]))
         place.store().close()

@@ -328,7 +328,7 @@ def indexed(place: Path, inside: bool) -> bool:
             require(set(store.known()) == set(files), "the index has other files than there are")
             for path, text in files.items():
                 name = text[4 : text.index("(")]
-                chunks = [stored.chunk.path for stored in store.chunks_named(name)]
+                chunks = [one.path for one in store.definitions_named([name])]
                 require(chunks == [path], f"{name} is indexed {len(chunks)} times")
             counts = store.counts(embedder.fingerprint)
             require(counts.chunks == counts.vectors, f"{counts.vectors} vectors for {counts.chunks} chunks")
