@@ -52,6 +52,13 @@ class VectorIndex(Protocol):
     def close(self) -> None: ...
 
 
+class Reranker(Protocol):
+    """Reads a question and a text together: slower than comparing vectors, and better at it."""
+
+    def scores(self, query: str, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """One score for each text, higher is better; only their order and distances mean anything. Raises an EmbedderError."""
+
+
 class Retriever(Protocol):
     """Finds chunks for a question."""
 

@@ -4,20 +4,28 @@ Values come, weakest first, from the defaults here, from the person's own `~/.co
 (`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). No other module takes
 settings from the environment; llm/child.py only filters it for a child. A repository has no settings of its own: what a
 stranger wrote cannot loosen anything.
+
+Strongest is the policy of the machine, `/etc/offline-agent/policy.toml`, with the sections and fields of the configuration: what
+it sets, configuration, environment and command line cannot set otherwise. `[index] chroma_url = ""` forbids the server of a team.
 """
 
+import ipaddress
 import os
+import stat
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from offline_agent.errors import UsageError
 from offline_agent.types import Value
 
 PREFIX = "OFFLINE_AGENT_"
+POLICY = Path("/etc/offline-agent/policy.toml")
+"""The policy of the machine, where there is one."""
 
 
 class IndexSettings(Value):
@@ -31,6 +39,18 @@ class IndexSettings(Value):
     """But never longer than this after the first write of a burst."""
     rescan_seconds: float = 60.0
     """Look at every file's size and time this often, for what the watcher could not see."""
+    chroma_url: str = ""
+    """A Chroma server that a team shares vectors on (`https://host/prefix`); none by default. It gets ids and vectors, never text,
+    but a vector can be turned back into text. http is for this machine's own addresses only."""
+    reranker: Path | None = None
+    """A directory with a sentence-transformers CrossEncoder that looks at the best results again; none by default."""
+
+    @field_validator("chroma_url")
+    @classmethod
+    def _is_a_safe_address(cls, url: str) -> str:
+        if fault := _fault_of(url):
+            raise ValueError(fault)
+        return url
 
 
 class EmbedderSettings(Value):
@@ -102,6 +122,8 @@ class Settings(Value):
     ask: AskSettings = AskSettings()
     vault: VaultSettings = VaultSettings()
     log: LogSettings = LogSettings()
+    policy: tuple[str, ...] = ()
+    """What the machine's policy has fixed, as `part.field`."""
 
     @property
     def models_directory(self) -> Path:
@@ -112,6 +134,7 @@ class Settings(Value):
         return self.declarations / "index"
 
 
+_ROOT = 0  # the user id
 _PARTS: dict[str, type[Value]] = {
     "index": IndexSettings,
     "embedder": EmbedderSettings,
@@ -122,30 +145,38 @@ _PARTS: dict[str, type[Value]] = {
 }
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from defaults, configuration file and environment (`os.environ` unless given).
+def load_settings(
+    environ: Mapping[str, str] | None = None, policy: Path = POLICY, policy_owner: int = _ROOT
+) -> Settings:
+    """Settings from defaults, configuration file, environment (`os.environ` unless given) and policy.
 
-    Raises UsageError when the file or a variable is not understood, naming both the place and the field.
+    Raises UsageError when a file or a variable is not understood, naming both the place and the field, and for a policy that
+    somebody other than `policy_owner` could have written.
     """
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or Path.home())
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "offline-agent"
     config = own / "config.toml"
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "offline-agent"
-    values = _read_config(config)
+    values: dict[str, Any] = _read_config(config)
+    fixed = _read_policy(policy, policy_owner)
     for part, kind in _PARTS.items():
         for field in kind.model_fields:
             variable = f"{PREFIX}{part}_{field}".upper()
             if variable in environ:
                 values.setdefault(part, {})[field] = environ[variable]
+        if part in fixed:
+            values[part] = {**values.get(part, {}), **fixed[part]}
+    named = tuple(f"{part}.{field}" for part in fixed for field in fixed[part])
     try:
-        return Settings(data_directory=data, config_directory=own, declarations=find_declarations(), **values)
+        return Settings(
+            data_directory=data, config_directory=own, declarations=find_declarations(), policy=named, **values
+        )
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise UsageError(
-            f"Setting {place} is not right: {first['msg']}. Look in {config} and at {PREFIX}* variables."
-        ) from None
+        where = str(policy) if place in named else f"{config} and at {PREFIX}* variables"
+        raise UsageError(f"Setting {place} is not right: {first['msg']}. Look in {where}.") from None
 
 
 def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:
@@ -202,16 +233,71 @@ def find_declarations() -> Path:
     return packaged if packaged.is_dir() else here.parent
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration {path} cannot be read: {error}.") from None
+    return _parsed(text, f"The configuration {path}")
+
+
+def _read_policy(path: Path, owner: int) -> dict[str, dict[str, Any]]:
+    """What the policy sets, by part. A policy that cannot be believed or read stops the program: to go on without it would be a way
+    round it."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())  # of the file that is read, whatever takes its place meanwhile
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The policy {path} cannot be read: {error}. Who administers this machine can mend it."
+        ) from None
+    if status.st_uid != owner or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UsageError(
+            f"The policy {path} can be written by others than root, so it is not believed. "
+            f"As root: chown root:root {path}; chmod 644 {path}"
+        )
+    return _parsed(text, f"The policy {path}")
+
+
+def _parsed(text: str, what: str) -> dict[str, dict[str, Any]]:
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{what} cannot be read: {error}.") from None
     unknown = set(values) - set(_PARTS)
     if unknown:
-        raise UsageError(
-            f"The configuration {path} has an unknown section [{min(unknown)}]; known are {', '.join(_PARTS)}."
-        )
+        raise UsageError(f"{what} has an unknown section [{min(unknown)}]; known are {', '.join(_PARTS)}.")
+    for part, fields in values.items():
+        if not isinstance(fields, dict):
+            raise UsageError(f"{what} has a value {part} where a section [{part}] belongs.")
     return values
+
+
+def _fault_of(url: str) -> str:
+    """What is wrong with the address of a server, in words that do not repeat it (a password may be in it); empty when nothing is."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises for what is no port
+    except ValueError:
+        return "it is no address such as https://host/prefix"
+    if not url:
+        return ""
+    if parts.username is not None or parts.password is not None:
+        return "a user or password does not belong into an address: `offline-agent credentials set chroma` keeps it"
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        return "it is no address such as https://host/prefix"
+    if parts.scheme == "http" and not _is_this_machine(parts):
+        return "http sends vectors and token in clear over the network: use https for another machine"
+    return ""
+
+
+def _is_this_machine(parts: SplitResult) -> bool:
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"

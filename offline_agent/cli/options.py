@@ -12,6 +12,7 @@ from pathlib import Path
 from offline_agent import app
 from offline_agent.cli.passphrase import TerminalPassphrases
 from offline_agent.cli.terminal import readable
+from offline_agent.errors import UsageError
 from offline_agent.settings import Settings, load_settings
 
 
@@ -74,6 +75,8 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
     model: Path | None = getattr(arguments, "model", None)
     if model is None:
         return settings
+    if "model.path" in settings.policy or "model.name" in settings.policy:
+        raise UsageError("The policy of this machine says which model answers. Leave out --model.")
     return settings.model_copy(update={"model": settings.model.model_copy(update={"path": model})})
 
 
