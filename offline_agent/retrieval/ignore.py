@@ -4,18 +4,25 @@ The shipped patterns (`index/ignore`) come first and cannot be undone by a repos
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore import GitIgnorePatternError
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from offline_agent.errors import RepositoryError
+from offline_agent.retrieval.git import common_directory, git_directory
 from offline_agent.types import Skipped
 
 IGNORE_FILE = ".gitignore"
 _IGNORE_FILE_LIMIT = 1_000_000
+
+Entering = Callable[[str], None]
+"""Called with each directory before it is listed; the root is the empty path."""
 
 
 class Found(NamedTuple):
@@ -31,17 +38,19 @@ class IgnoreRules:
 
     def __init__(self, root: Path, shipped: Iterable[str]) -> None:
         self.root = root
-        self._shipped = _spec(shipped)
-        self._exclude = GitIgnoreSpec([])
-        self._specs: dict[str, GitIgnoreSpec] = {}
+        self._prefix = os.path.join(root, "")
+        self._shipped = _Patterns(shipped)
+        self._exclude = _Patterns([])
+        self._above: dict[str, tuple[tuple[int, _Patterns], ...]] = {}
         self._directories: dict[str, bool] = {}
         self.forget()
 
     def forget(self) -> None:
         """Call this when a .gitignore changed."""
-        self._specs.clear()
+        self._above.clear()
         self._directories.clear()
-        self._exclude = _spec(_lines(self.root / ".git" / "info" / "exclude"))
+        git = git_directory(self.root)
+        self._exclude = _Patterns(_lines(str(common_directory(git) / "info" / "exclude")) if git else [])
 
     def ignored(self, path: str, directory: bool = False) -> bool:
         """True for a relative path that is not indexed: itself, a directory above it, or a repository within this one."""
@@ -52,24 +61,28 @@ class IgnoreRules:
             return True
         return self._directory_ignored(path) if directory else self._matches(path, parent)
 
-    def walk(self) -> Iterator[Found | Skipped]:
-        """Every file that is not ignored, sorted within its directory, and what had to be left out.
+    def walk(self, under: str = "", entering: Entering = lambda _: None) -> Iterator[Found | Skipped]:
+        """Every file below `under` that is not ignored, sorted within its directory, and what had to be left out.
 
-        Symbolic links are never followed, so nothing outside the root is read and no loop can arise.
-        Raises RepositoryError when the root itself cannot be listed.
+        Symbolic links are never followed, so nothing outside the root is read and no loop can arise. Nothing comes from an `under`
+        that is gone or ignored. Raises RepositoryError when the root itself cannot be listed.
         """
-        stack = [""]
+        stack = [under]
+        if under and (self.ignored(under, directory=True) or not _is_directory(self._prefix + under)):
+            return
         while stack:
             directory = stack.pop()
+            entering(directory)
             try:
-                with os.scandir(self.root / directory) as listing:
+                with os.scandir(self._prefix + directory) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)
             except OSError as error:
                 if not directory:
                     raise RepositoryError(
                         f"{self.root} cannot be read ({error.strerror}). Choose another directory."
                     ) from None
-                yield Skipped(path=directory, reason=f"the directory cannot be read ({error.strerror})")
+                if not isinstance(error, FileNotFoundError):  # one that was deleted meanwhile is nothing to tell
+                    yield Skipped(path=directory, reason=f"the directory cannot be read ({error.strerror})")
                 continue
             below = []
             for entry in entries:
@@ -122,50 +135,91 @@ class IgnoreRules:
         return known
 
     def _is_repository(self, path: str) -> bool:
-        return os.path.lexists(self.root / path / ".git")
+        return os.path.lexists(f"{self._prefix}{path}/.git")
 
     def _matches(self, path: str, parent: str) -> bool:
         """Whether the patterns ignore `path` (with a final slash for a directory), its parents apart."""
-        if self._shipped.check_file(path).include:
+        if self._shipped.verdict(path):
             return True
-        directory = parent
-        while True:
-            relative = path[len(directory) + 1 :] if directory else path
-            verdict = self._spec_of(directory).check_file(relative).include
+        for length, patterns in self._patterns_above(parent):
+            verdict = patterns.verdict(path[length:])
             if verdict is not None:
                 return verdict
-            if not directory:
-                return bool(self._exclude.check_file(path).include)
-            directory, _, _ = directory.rpartition("/")
+        return bool(self._exclude.verdict(path))
 
-    def _spec_of(self, directory: str) -> GitIgnoreSpec:
-        spec = self._specs.get(directory)
-        if spec is None:
-            spec = self._specs[directory] = _spec(_lines(self.root / directory / IGNORE_FILE))
-        return spec
+    def _patterns_above(self, directory: str) -> "tuple[tuple[int, _Patterns], ...]":
+        """The ignore files that hold in `directory`, nearest first, each with how much of a path lies above it."""
+        known = self._above.get(directory)
+        if known is None:
+            lines = _lines(f"{self._prefix}{directory}/{IGNORE_FILE}")
+            here = ((len(directory) + 1 if directory else 0, _Patterns(lines)),) if lines else ()
+            above = self._patterns_above(directory.rpartition("/")[0]) if directory else ()
+            known = self._above[directory] = here + above
+        return known
 
 
-def _lines(path: Path) -> list[str]:
+class _Patterns:
+    """The patterns of one ignore file.
+
+    Most paths match none of them, which one regular expression of all tells in a tenth of the time that asking each takes.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        patterns = [pattern for line in lines if (pattern := _pattern(line)) is not None]
+        self._spec = GitIgnoreSpec(patterns)
+        self._any = _any_of(patterns)
+
+    def verdict(self, path: str) -> bool | None:
+        """True to ignore, False to keep, None where no pattern says anything."""
+        if self._any is None or not self._any.search(path):
+            return None
+        return self._spec.check_file(path).include
+
+
+def _pattern(line: str) -> GitIgnoreSpecPattern | None:
+    """None for a line without a pattern, or a broken one, which costs that line only."""
+    try:
+        pattern = GitIgnoreSpecPattern(line)
+    except GitIgnorePatternError:
+        return None
+    return None if pattern.include is None else pattern
+
+
+_AT_ANY_DEPTH = "^(?:.+/)?"  # how pathspec begins what has no slash in it; tried once for all such patterns
+_NAMED = "(?P<ps_d>"  # pathspec's name for the slash of a directory: one expression may have it only once
+
+
+def _any_of(patterns: Iterable[GitIgnoreSpecPattern]) -> re.Pattern[str] | None:
+    """What matches where any pattern matches; None without patterns."""
+    anywhere, anchored = [], []
+    for pattern in patterns:
+        assert pattern.regex is not None
+        source = pattern.regex.pattern.replace(_NAMED, "(?:")
+        if source.startswith(_AT_ANY_DEPTH):
+            anywhere.append(source.removeprefix(_AT_ANY_DEPTH))
+        else:
+            anchored.append(f"(?:{source})")
+    if anywhere:
+        anchored.append(f"{_AT_ANY_DEPTH}(?:{'|'.join(anywhere)})")
+    return re.compile("|".join(anchored)) if anchored else None
+
+
+def _lines(path: str) -> list[str]:
     """The lines of an ignore file; none when it is absent, a link (as git has it), not a file or unreadable."""
     try:
-        if path.is_symlink() or not path.is_file():
+        if not stat.S_ISREG(os.lstat(path).st_mode):
             return []
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return file.read(_IGNORE_FILE_LIMIT).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 
 
-def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
-    """Patterns one by one, so that a broken line costs that line only."""
-    patterns: list[str] = []
-    for line in lines:
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except GitIgnorePatternError:
-            continue
-        patterns.append(line)
-    return GitIgnoreSpec.from_lines(patterns)
+def _is_directory(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _undecodable(path: str) -> bool:
