@@ -279,7 +279,7 @@ def _parsed(text: str, what: str) -> dict[str, dict[str, Any]]:
 
 
 def _fault_of(url: str) -> str:
-    """What is wrong with the address of a server, in words that do not repeat it (a password may be in it); empty when nothing is."""
+    """What is wrong with the address of a server, in words that do not repeat it: it may hold a password. Empty when nothing is."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises for what is no port
