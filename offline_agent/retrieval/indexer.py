@@ -11,6 +11,7 @@ from pathlib import Path
 
 from offline_agent.protocols import Embedder, TokenCounter, VectorIndex
 from offline_agent.retrieval.chunk import Chunker
+from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.ignore import Found, IgnoreRules
 from offline_agent.retrieval.read import Document, Unread, read
 from offline_agent.retrieval.store import Store
@@ -24,6 +25,7 @@ Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
 _FILES_AT_ONCE = 32  # in one transaction: what a search can see grows by this much
+_STATIC_AT_ONCE = 2000  # texts
 _WINDOW = 256  # texts that are sorted by length together, so that little is padded
 _FIRST_BATCH = 2000  # characters
 _LONGEST_BATCH = 0.15  # seconds
@@ -33,9 +35,17 @@ class Indexer:
     """The only writer of a store. Used by one thread; hold the owner's lock (see lock.py) while it lives."""
 
     def __init__(
-        self, root: Path, store: Store, counter: TokenCounter, declarations: Path, settings: IndexSettings
+        self,
+        root: Path,
+        store: Store,
+        counter: TokenCounter,
+        declarations: Path,
+        settings: IndexSettings,
+        static: Dense | None = None,
     ) -> None:
+        """`static` is an embedder so quick that its vectors are made together with the chunks, and the index that they go into."""
         self._root = root
+        self._static = static
         self._store = store
         self._settings = settings
         self._chunker = Chunker(counter, Languages(declarations))
@@ -46,6 +56,7 @@ class Indexer:
     def refresh(self, progress: Progress | None = None) -> None:
         """Scans and applies: afterwards everything saved before the call can be found lexically."""
         self.apply(self.scan(), progress)
+        self.embed_static()
         self.tidy()
 
     def scan(self) -> list[FileChange]:
@@ -89,8 +100,10 @@ class Indexer:
         waiting = iter(changes)
         while some := list(islice(waiting, _FILES_AT_ONCE)):
             with self._store.transaction():
+                before = self._keys(some)
                 for change in some:
                     self._apply_one(change)
+                self._embed_static(before, self._keys(some))
             done += len(some)
             if progress is not None:
                 progress(done, len(changes))
@@ -111,6 +124,36 @@ class Indexer:
             log.debug("skipped %s: %s", change.path, found.skipped.reason)
         else:
             self._store_document(found)
+
+    def embed_static(self) -> None:
+        """Static vectors for every chunk that has none: those of an index from before this embedder. Once is enough."""
+        if self._static is None:
+            return
+        embedder, index = self._static.embedder, self._static.index
+        while some := self._store.pending(embedder.fingerprint, _STATIC_AT_ONCE):
+            keys = [key for key, _ in some]
+            vectors = embedder.encode([text for _, text in some])
+            self._store.add_vectors(embedder.fingerprint, keys, vectors)
+            index.add(keys, vectors)
+
+    def _keys(self, changes: Sequence[FileChange]) -> set[str]:
+        if self._static is None:
+            return set()
+        return {key for change in changes for key in self._store.keys_of(change.path)}
+
+    def _embed_static(self, before: set[str], after: set[str]) -> None:
+        """Vectors for what is new; what no chunk uses any more leaves the index."""
+        if self._static is None:
+            return
+        embedder, index = self._static.embedder, self._static.index
+        new, old = sorted(after - before), sorted(before - after)
+        if missing := self._store.texts_without(embedder.fingerprint, new):
+            vectors = embedder.encode([text for _, text in missing])
+            self._store.add_vectors(embedder.fingerprint, [key for key, _ in missing], vectors)
+        for keys, known in self._store.vectors(embedder.fingerprint, new):
+            index.add(keys, known)
+        used = self._store.ids_by_key(old)
+        index.remove([key for key in old if key not in used])
 
     def _store_document(self, document: Document) -> None:
         known = self._store.state(document.state.path)

@@ -17,11 +17,14 @@ SKIPPED_SHOWN = 200
 
 
 class LocalIndex:
-    """A Retriever that searches lexically what is stored; `refresh` first brings that up to date. For one thread."""
+    """A Retriever over what is stored, by words, symbols and the static embedder; `refresh` first brings that up to date. For one
+    thread."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._store = place.store()
+        self._static = place.static(self._store)
+        self._weights = place.weights()
         self._files_total = 0
         self._problem = ""
 
@@ -30,7 +33,7 @@ class LocalIndex:
         from what that process has stored so far, and `status().problem` names it."""
         try:
             with owned(self._place.directory):
-                indexer = self._place.indexer(self._store)
+                indexer = self._place.indexer(self._store, self._static)
                 indexer.refresh(progress)
                 self._files_total = indexer.files_total
         except AlreadyOwned as error:
@@ -42,7 +45,7 @@ class LocalIndex:
 
     def search(self, query: str, limit: int) -> SearchResult:
         started = time.monotonic()
-        result = search(self._store, query, limit)
+        result = search(self._store, query, limit, self._weights, self._static)
         log_search(query, result, started)
         return result
 

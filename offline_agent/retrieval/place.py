@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offline_agent.protocols import Database, Embedder, TokenCounter, VectorIndex
-from offline_agent.retrieval.indexer import Indexer
+from offline_agent.retrieval.evidence import Dense
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.indexer import Indexer, reconcile
+from offline_agent.retrieval.query import Shape
+from offline_agent.retrieval.rank import Weights, load_weights
 from offline_agent.retrieval.store import Store
 from offline_agent.settings import IndexSettings
 
@@ -29,9 +33,22 @@ class Place:
     index: IndexSettings
     batch: int = 32
 
+    load_static: Callable[[], Embedder] | None = None
+
     def store(self) -> Store:
         """A store of its own for the calling thread."""
         return Store(self.open_database())
 
-    def indexer(self, store: Store) -> Indexer:
-        return Indexer(self.root, store, self.load_counter(), self.declarations, self.index)
+    def indexer(self, store: Store, static: Dense | None = None) -> Indexer:
+        return Indexer(self.root, store, self.load_counter(), self.declarations, self.index, static)
+
+    def static(self, store: Store) -> Dense | None:
+        """The static embedder with the vectors that are stored; None where there is none."""
+        if self.load_static is None:
+            return None
+        static = Dense(self.load_static(), ExactIndex())
+        reconcile(store, static.embedder.fingerprint, static.index)
+        return static
+
+    def weights(self) -> dict[Shape, Weights]:
+        return load_weights(self.declarations)

@@ -1,65 +1,89 @@
-"""One order from several: reciprocal rank fusion. Pure functions over chunk numbers and paths."""
+"""One order from all evidence: weighed signals, then the rules, then no more than is useful of one file."""
 
-import re
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
-_TEST = re.compile(r"(^|/)(tests?|testing|spec)/|(^|/)(test_[^/]*|conftest\.py|[^/]*_test\.[^/.]+)$", re.IGNORECASE)
-_DOCS = re.compile(
-    r"(^|/)(docs?|documentation|examples?)/|\.(md|rst|txt)$|(^|/)(changes|changelog|history|news)[^/]*$", re.IGNORECASE
-)
-_ABOUT_TESTS = re.compile(r"\b(un)?test(s|ed|ing)?\b|\bfixtures?\b|conftest", re.IGNORECASE)
-_ABOUT_DOCS = re.compile(
-    r"\b(docs?|documentation|documented|readme|changelog|examples?|tutorials?|release)\b", re.IGNORECASE
-)
-_DEMOTED = 0.75  # about twenty ranks
+from pydantic import Field, ValidationError
+
+from offline_agent.errors import IndexUnavailable
+from offline_agent.retrieval.evidence import Candidate, Evidence
+from offline_agent.retrieval.query import Shape
+from offline_agent.retrieval.rules import RULES
+from offline_agent.types import Reason, Value
 
 
-class Ranking(NamedTuple):
-    """Chunk ids, best first. Each gives weight / (steepness + rank): a small steepness makes the order all but final."""
+class Weights(Value):
+    """How much each ranking and each rule counts for one shape of question. What is not named counts nothing."""
 
-    name: str
-    ids: tuple[int, ...]
-    weight: float = 1.0
-    steepness: float = 60.0
+    rankings: dict[str, float] = Field(default_factory=dict)
+    rules: dict[str, float] = Field(default_factory=dict)
+    repeated: float = 1.0
+    """Each further chunk of a file keeps this share of its score."""
+
+    def without(self, name: str) -> "Weights":
+        """For the ablation."""
+        if name == "repeated":
+            return self.model_copy(update={"repeated": 1.0})
+        return Weights(
+            rankings={key: value for key, value in self.rankings.items() if key != name},
+            rules={key: value for key, value in self.rules.items() if key != name},
+            repeated=self.repeated,
+        )
 
 
-class Fused(NamedTuple):
-    id: int
+class Ranked(NamedTuple):
+    candidate: Candidate
     score: float
-    found_by: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
-def fuse(rankings: Iterable[Ranking], paths: Mapping[int, str], query: str) -> list[Fused]:
-    """All that any ranking found and whose path is known, best first; ties by number, so the order never varies."""
-    scores: dict[int, float] = {}
-    finders: dict[int, list[str]] = {}
-    for ranking in rankings:
-        for rank, number in enumerate(ranking.ids, 1):
-            scores[number] = scores.get(number, 0.0) + ranking.weight / (ranking.steepness + rank)
-            names = finders.setdefault(number, [])
-            if ranking.name not in names:
-                names.append(ranking.name)
-    fused = [
-        Fused(number, score * _standing(paths[number], query), tuple(finders[number]))
-        for number, score in scores.items()
-        if number in paths
+def load_weights(declarations: Path) -> dict[Shape, Weights]:
+    """The weights for each shape of question, from `ranking.toml`. Raises IndexUnavailable when it is not understood."""
+    path = declarations / "ranking.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {shape: Weights.model_validate(values[shape.value]) for shape in Shape}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+        raise IndexUnavailable(f"The ranking weights {path} are not right: {error}. Install again.") from None
+
+
+def rank(evidence: Evidence, weights: Weights) -> list[Ranked]:
+    """Every candidate with its reasons, best first; ties by number, so the order never varies."""
+    reasons: dict[int, list[Reason]] = {number: _signals(one, weights) for number, one in evidence.candidates.items()}
+    scores = {number: sum(reason.amount for reason in some) for number, some in reasons.items()}
+    for name, rule in RULES.items():
+        if weight := weights.rules.get(name, 0.0):
+            for number, gain in rule(evidence, scores, weight).items():
+                reasons[number].append(Reason(rule=name, amount=gain.amount, detail=gain.why))
+                scores[number] += gain.amount
+    ordered = sorted(scores, key=lambda number: (-scores[number], number))
+    return _diversified([Ranked(evidence.candidates[n], scores[n], tuple(reasons[n])) for n in ordered], weights)
+
+
+def _signals(one: Candidate, weights: Weights) -> list[Reason]:
+    return [
+        Reason(rule=name, amount=weights.rankings.get(name, 0.0) * value, detail=one.why.get(name, ""))
+        for name, value in one.signals.items()
+        if weights.rankings.get(name, 0.0)
     ]
-    return sorted(fused, key=lambda one: (-one.score, one.id))
 
 
-def is_test(path: str) -> bool:
-    return _TEST.search(path) is not None
-
-
-def mentions_tests(query: str) -> bool:
-    return _ABOUT_TESTS.search(query) is not None
-
-
-def _standing(path: str, query: str) -> float:
-    """Tests and documentation repeat the words of the code they are about: the code comes first unless they are asked for."""
-    if is_test(path):
-        return 1.0 if mentions_tests(query) else _DEMOTED
-    if _DOCS.search(path):
-        return 1.0 if _ABOUT_DOCS.search(query) else _DEMOTED
-    return 1.0
+def _diversified(ranked: list[Ranked], weights: Weights) -> list[Ranked]:
+    """Further chunks of a file come later: one person's question is seldom answered by a single file's neighbours."""
+    if weights.repeated == 1.0:
+        return ranked
+    seen: dict[str, int] = defaultdict(int)
+    damped = []
+    for one in ranked:
+        before = seen[one.candidate.path]
+        seen[one.candidate.path] += 1
+        loss = one.score * (1.0 - weights.repeated**before)
+        reasons = (
+            (*one.reasons, Reason(rule="repeated", amount=-loss, detail=f"{before} better of this file"))
+            if before
+            else one.reasons
+        )
+        damped.append(one._replace(score=one.score - loss, reasons=reasons))
+    return sorted(damped, key=lambda one: -one.score)

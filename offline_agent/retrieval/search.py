@@ -1,41 +1,36 @@
-"""A question to hits, over one store and, where there is one, an embedder with its vector index."""
+"""A question to hits: gather the evidence, weigh it, fetch what came out best."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from offline_agent.protocols import Embedder, VectorIndex
-from offline_agent.retrieval.lexical import bm25, symbols
-from offline_agent.retrieval.rank import Ranking, fuse
+from offline_agent.retrieval.evidence import RANKINGS, Dense, gather
+from offline_agent.retrieval.query import Query, Shape
+from offline_agent.retrieval.rank import Ranked, Weights, rank
 from offline_agent.retrieval.store import Store
-from offline_agent.types import Hit, SearchResult
+from offline_agent.types import Chunk, Hit, SearchResult
 
-_DEPTH = 50  # of each ranking; what is deeper adds less than the noise of fusion
-
-
-@dataclass(frozen=True)
-class Dense:
-    """An embedder and the index of its vectors: they only ever come together."""
-
-    embedder: Embedder
-    index: VectorIndex
+LONGEST_QUERY = 20_000
+"""Characters of a question that are looked at."""
 
 
-def search(store: Store, query: str, limit: int, dense: Dense | None = None) -> SearchResult:
+def search(
+    store: Store,
+    text: str,
+    limit: int,
+    weights: Mapping[Shape, Weights],
+    static: Dense | None = None,
+    dense: Dense | None = None,
+) -> SearchResult:
     """The best `limit` chunks; a definition the question names comes first."""
-    if not query.strip() or limit <= 0:
-        return SearchResult(dense=dense is not None)
-    depth = max(_DEPTH, 3 * limit)
-    rankings = [*symbols(store, query), bm25(store, query, depth)]
-    if dense is not None:
-        rankings.append(nearest(store, query, depth, dense))
-    paths = store.paths(list({number for ranking in rankings for number in ranking.ids}))
-    best = fuse(rankings, paths, query)[:limit]
-    chunks = store.chunks([one.id for one in best])
-    hits = (Hit(chunk=chunks[one.id], score=one.score, found_by=one.found_by) for one in best if one.id in chunks)
-    return SearchResult(hits=tuple(hits), dense=dense is not None)
+    took_part = SearchResult(static=static is not None, dense=dense is not None)
+    if not text.strip() or limit <= 0:
+        return took_part
+    query = Query(text=text[:LONGEST_QUERY])
+    best = rank(gather(store, query, static, dense), weights[query.shape])[:limit]
+    chunks = store.chunks([one.candidate.id for one in best])
+    hits = tuple(_hit(one, chunks[one.candidate.id]) for one in best if one.candidate.id in chunks)
+    return took_part.model_copy(update={"hits": hits})
 
 
-def nearest(store: Store, query: str, limit: int, dense: Dense) -> Ranking:
-    [vector] = dense.embedder.encode([query])
-    keys = [key for key, _ in dense.index.search(vector, limit)]
-    ids = store.ids_by_key(keys)
-    return Ranking("dense", tuple(number for key in keys for number in ids.get(key, ())))
+def _hit(one: Ranked, chunk: Chunk) -> Hit:
+    found_by = tuple(name for name in RANKINGS if name in one.candidate.signals)
+    return Hit(chunk=chunk, score=one.score, found_by=found_by, reasons=one.reasons)

@@ -5,8 +5,7 @@
     chunks       spans of files with their text
     chunks_fts   full-text index over our own terms (see terms.py), without the text itself; rowid = chunks.id
     definitions  names that files define, and where
-    refs         names that files use, and how often
-    imports      what files import, as paths without an ending (`a/b`); `stem` is the last component
+    links        who uses and imports whom, in some tables of their own (see links.py)
     vectors      (embedder fingerprint, chunk key) -> float16 values, little-endian
 
 The vectors here are the record; any vector index is a cache that can be rebuilt from them. Vectors no chunk uses any more are kept
@@ -19,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offline_agent.protocols import Database
+from offline_agent.retrieval import links
 from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.read import Unread
 from offline_agent.retrieval.terms import terms
@@ -49,7 +49,9 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE chunks_fts",
         "DELETE FROM skipped",
         "DELETE FROM vectors",
-        "CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT UNIQUE, size INTEGER, mtime_ns INTEGER, sha256 TEXT)",
+        "CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT UNIQUE, name TEXT COLLATE NOCASE, size INTEGER, "
+        "mtime_ns INTEGER, sha256 TEXT)",
+        "CREATE INDEX files_name ON files (name)",
         "CREATE TABLE chunks (id INTEGER PRIMARY KEY, path TEXT, start_line INTEGER, end_line INTEGER, symbol TEXT, "
         "signature TEXT, kind TEXT, text TEXT, key TEXT)",
         "CREATE INDEX chunks_path ON chunks (path, start_line)",
@@ -61,10 +63,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX definitions_file ON definitions (file)",
         "CREATE INDEX definitions_name ON definitions (name)",
         "CREATE INDEX definitions_name_any_case ON definitions (name COLLATE NOCASE)",
-        "CREATE TABLE refs (name TEXT, file INTEGER, count INTEGER, PRIMARY KEY (name, file)) WITHOUT ROWID",
-        "CREATE INDEX refs_file ON refs (file)",
-        "CREATE TABLE imports (stem TEXT, target TEXT, file INTEGER, PRIMARY KEY (stem, target, file)) WITHOUT ROWID",
-        "CREATE INDEX imports_file ON imports (file)",
+        *links.TABLES,
     ),
 )
 
@@ -84,6 +83,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate(_MIGRATIONS)
+        self.links = links.Links(database)
+        """Who uses whom."""
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._database.transaction()
@@ -111,8 +112,9 @@ class Store:
     def replace_file(self, state: FileState, content: Parsed) -> None:
         with self.transaction():
             self.delete_file(state.path)
-            row = (state.path, state.size, state.mtime_ns, state.sha256)
-            self._run("INSERT INTO files (path, size, mtime_ns, sha256) VALUES (?, ?, ?, ?)", row)
+            name = state.path.rpartition("/")[2]
+            row = (state.path, name, state.size, state.mtime_ns, state.sha256)
+            self._run("INSERT INTO files (path, name, size, mtime_ns, sha256) VALUES (?, ?, ?, ?, ?)", row)
             [(file,)] = self._rows("SELECT id FROM files WHERE path = ?", (state.path,))
             [(last,)] = self._rows("SELECT coalesce(max(id), 0) FROM chunks")
             numbered = list(enumerate(content.chunks, last + 1))
@@ -126,17 +128,16 @@ class Store:
                     for one in content.definitions
                 ],
             )
-            insert("INSERT INTO refs VALUES (?, ?, ?)", [(name, file, n) for name, n in content.references.items()])
-            imports = {(target.rpartition("/")[2], target, file) for target in content.imports}
-            insert("INSERT INTO imports VALUES (?, ?, ?)", sorted(imports))
+            self.links.write(file, state.path, content)
 
     def delete_file(self, path: str) -> None:
         with self.transaction():
             self._run("DELETE FROM chunks_fts WHERE rowid IN (SELECT id FROM chunks WHERE path = ?)", (path,))
             self._run("DELETE FROM chunks WHERE path = ?", (path,))
-            for table in ("definitions", "refs", "imports"):
-                self._run(f"DELETE FROM {table} WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))  # noqa: S608
-            self._run("DELETE FROM files WHERE path = ?", (path,))
+            for (file,) in self._rows("SELECT id FROM files WHERE path = ?", (path,)):
+                self._run("DELETE FROM definitions WHERE file = ?", (file,))
+                self.links.remove(file)
+                self._run("DELETE FROM files WHERE id = ?", (file,))
             self._run("DELETE FROM skipped WHERE path = ?", (path,))
 
     def skip_file(self, unread: Unread) -> None:
@@ -171,7 +172,8 @@ class Store:
         """Definitions with one of these names, whatever its case."""
         rows = self._rows(
             "SELECT files.path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
-            "JOIN definitions ON definitions.name = asked.value COLLATE NOCASE JOIN files ON files.id = file ORDER BY definitions.id",
+            "JOIN definitions ON definitions.name = asked.value COLLATE NOCASE JOIN files ON files.id = file "
+            "ORDER BY definitions.id",
             (json.dumps(names),),
         )
         return [_definition(row) for row in rows]
@@ -181,27 +183,28 @@ class Store:
         sql = "SELECT id FROM chunks WHERE path = ? AND start_line <= ? AND end_line >= ? ORDER BY start_line, id"
         return [[row[0] for row in self._rows(sql, (path, end, start))] for path, start, end in spans]
 
-    def paths_like(self, ending: str) -> list[str]:
-        """Files whose path ends with these whole components, whatever their case."""
-        pattern = ending.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        rows = self._rows(
-            "SELECT path FROM files WHERE path LIKE ? ESCAPE '\\' OR path LIKE ? ESCAPE '\\' ORDER BY path",
-            (pattern, f"%/{pattern}"),
-        )
-        return [row[0] for row in rows]
+    def files_named(self, name: str) -> list[str]:
+        """Paths of the files of that name, whatever its case."""
+        return [row[0] for row in self._rows("SELECT path FROM files WHERE name = ? ORDER BY path", (name,))]
 
-    def match(self, expression: str, weights: Sequence[float], limit: int) -> list[int]:
-        """Ids by BM25, best first; `weights` are for symbol, path and body."""
-        rows = self._rows(
-            "SELECT rowid FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY bm25(chunks_fts, ?, ?, ?), rowid LIMIT ?",
-            (expression, *weights, limit),
-        )
-        return [row[0] for row in rows]
+    def chunks_of(self, path: str, limit: int) -> list[int]:
+        """The first chunks of a file."""
+        sql = "SELECT id FROM chunks WHERE path = ? ORDER BY start_line, id LIMIT ?"
+        return [row[0] for row in self._rows(sql, (path, limit))]
 
-    def paths(self, ids: Sequence[int]) -> dict[int, str]:
-        return dict(
-            self._rows("SELECT id, path FROM chunks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+    def match(self, expression: str, weights: Sequence[float], limit: int) -> list[tuple[int, float]]:
+        """Ids with their BM25 score, best first; `weights` are for symbol, path and body."""
+        rows = self._rows(
+            "SELECT rowid, -bm25(chunks_fts, ?, ?, ?) AS score FROM chunks_fts WHERE chunks_fts MATCH ? "
+            "ORDER BY score DESC, rowid LIMIT ?",
+            (*weights, expression, limit),
         )
+        return [(row[0], row[1]) for row in rows]
+
+    def places(self, ids: Sequence[int]) -> dict[int, tuple[str, str, str, int]]:
+        """Path, symbol, kind and first line of each chunk."""
+        sql = "SELECT id, path, symbol, kind, start_line FROM chunks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return {row[0]: (row[1], row[2], row[3], row[4]) for row in self._rows(sql, (json.dumps(ids),))}
 
     def counts(self, embedder: str) -> Counts:
         """Files, chunks, and how many of the chunks have a vector of this embedder."""
@@ -211,6 +214,31 @@ class Store:
             (embedder,),
         )
         return Counts(*row)
+
+    def keys_of(self, path: str) -> set[str]:
+        return {row[0] for row in self._rows("SELECT key FROM chunks WHERE path = ?", (path,))}
+
+    # --- graph ---
+
+    def file_ids(self, paths: Sequence[str] | None = None) -> dict[str, int]:
+        """The number of each file that is known; of every file without `paths`."""
+        if paths is None:
+            return dict(self._rows("SELECT path, id FROM files"))
+        sql = "SELECT path, id FROM json_each(?) CROSS JOIN files ON path = value"
+        return dict(self._rows(sql, (json.dumps(paths),)))
+
+    def file_paths(self, ids: Sequence[int]) -> dict[int, str]:
+        return dict(self._rows("SELECT id, path FROM json_each(?) CROSS JOIN files ON id = value", (json.dumps(ids),)))
+
+    def definitions_of(self, paths: Sequence[str]) -> list[Definition]:
+        """Everything that the files define, in the order of their lines."""
+        rows = self._rows(
+            "SELECT path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
+            "CROSS JOIN files ON path = asked.value CROSS JOIN definitions ON definitions.file = files.id "
+            "ORDER BY path, start_line, end_line DESC, definitions.id",
+            (json.dumps(paths),),
+        )
+        return [_definition(row) for row in rows]
 
     # --- vectors ---
 
@@ -228,6 +256,15 @@ class Store:
         rows = [(embedder, key, blob) for key, blob in zip(keys, blobs, strict=True)]
         with self.transaction():
             self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+
+    def texts_without(self, embedder: str, keys: Sequence[str]) -> list[tuple[str, str]]:
+        """Those of `keys` that have no vector, with the text to embed, each once."""
+        rows = self._rows(
+            "SELECT chunks.* FROM chunks WHERE key IN (SELECT value FROM json_each(?)) "
+            "AND NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.key = chunks.key AND embedder = ?) GROUP BY key ORDER BY id",
+            (json.dumps(keys), embedder),
+        )
+        return [(row[8], _chunk(row).embedded_text) for row in rows]
 
     def vector_keys(self, embedder: str) -> set[str]:
         """Keys of chunks that are there now and have a vector."""

@@ -19,13 +19,14 @@ from pathlib import Path
 from offline_agent.errors import AgentError, EmbedderError, StorageError
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
+from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.hydrate import RisingIndex
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.local import SKIPPED_SHOWN, log_search
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.messages import Failed, Found, Now, Reply, Request, Search, Shutdown, Status, Waited
 from offline_agent.retrieval.place import Place
-from offline_agent.retrieval.search import Dense, search
+from offline_agent.retrieval.search import search
 from offline_agent.retrieval.serve import listening, reported
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.watch import Batch, Watcher
@@ -58,6 +59,8 @@ class Worker:
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
         self._dense: Dense | None = None
+        self._static: Dense | None = None
+        self._weights = place.weights()
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
 
@@ -101,7 +104,8 @@ class Worker:
     # --- indexing ---
 
     def _keep_current(self, store: Store) -> None:
-        indexer = self._indexer = self._place.indexer(store)
+        self._static = self._place.static(store)
+        indexer = self._indexer = self._place.indexer(store, self._static)
         watcher = self._watcher = Watcher(self._place.root, indexer.rules, self._place.index)
         # Watching begins before the first scan, so that nothing is saved unseen between the two.
         watcher.start()
@@ -126,6 +130,7 @@ class Worker:
             changes = indexer.scan() if batch is None or batch.rescan or waiting else list(batch.changes)
             indexer.apply(changes)
             if batch is None:
+                indexer.embed_static()
                 indexer.tidy()
         except AgentError as error:
             self._say("index", str(error))
@@ -215,14 +220,14 @@ class Worker:
 
     def _found(self, store: Store, request: Search, dense: Dense | None) -> SearchResult:
         try:
-            result = search(store, request.query, request.limit, dense)
+            result = search(store, request.query, request.limit, self._weights, self._static, dense)
             self._say("search", "")
             return result
         except (EmbedderError, StorageError) as error:
             if dense is None:
                 raise
             self._say("search", str(error))
-            return search(store, request.query, request.limit)
+            return search(store, request.query, request.limit, self._weights, self._static)
 
     def _wait(self, seconds: float) -> bool:
         ticket = threading.Event()

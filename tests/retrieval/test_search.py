@@ -4,16 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.indexer import embed_pending
 from offline_agent.retrieval.place import Place
-from offline_agent.retrieval.rank import Ranking, fuse
-from offline_agent.retrieval.search import Dense, search
+from offline_agent.retrieval.rank import load_weights
+from offline_agent.retrieval.search import search as search_with
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import identifiers, query_terms, split_identifier, terms
+from offline_agent.types import SearchResult
 
-from .conftest import Repo
+from .conftest import DECLARATIONS, Repo
+
+WEIGHTS = load_weights(DECLARATIONS)
 
 SESSIONS = '''"""Sessions."""
 
@@ -59,6 +63,10 @@ def store(repo: Repo, place: Place) -> Iterator[Store]:
     store.close()
 
 
+def search(store: Store, query: str, limit: int, dense: Dense | None = None) -> SearchResult:
+    return search_with(store, query, limit, WEIGHTS, dense=dense)
+
+
 def first(store: Store, query: str) -> tuple[str, str]:
     hit = search(store, query, 5).hits[0]
     return hit.chunk.path, hit.chunk.symbol
@@ -99,7 +107,7 @@ def test_hits_say_who_found_them(store: Store) -> None:
     result = search(store, "Session.close", 5)
     assert result.lexical
     assert not result.dense
-    assert set(result.hits[0].found_by) == {"symbol", "lexical"}
+    assert set(result.hits[0].found_by) == {"symbol", "words"}
     assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
 
 
@@ -145,11 +153,3 @@ def test_question_words_are_dropped() -> None:
 def test_what_looks_like_code() -> None:
     query = "does Session.close() or `plain` use super_len, iterLines or HTTPAdapter in the file e.g. here. Why?"
     assert identifiers(query) == ["Session.close", "plain", "super_len", "iterLines", "HTTPAdapter"]
-
-
-def test_fusion_is_stable_and_ignores_what_is_gone() -> None:
-    paths = {1: "a.py", 2: "b.py", 3: "tests/test_a.py"}
-    rankings = [Ranking("x", (3, 1, 9)), Ranking("y", (2, 1))]
-    assert [one.id for one in fuse(rankings, paths, "question")] == [1, 2, 3]
-    assert fuse(rankings, paths, "question")[0].found_by == ("x", "y")
-    assert [one.id for one in fuse(rankings[:1], paths, "which test?")] == [3, 1]

@@ -1,0 +1,215 @@
+"""What speaks for which chunk, before anything is weighed.
+
+    words     BM25 of all terms of the question
+    title     BM25 of the first line of a report, which says what it is about
+    static    cosine with the static embedder
+    dense     cosine with the transformer, for chunks that have its vector
+    symbol    definitions that the question names
+    path      files that the question names
+    frame     functions in the question's traceback
+
+Each signal is from 0 to 1, where 1 is the best that this question found in this repository: scores of different rankings cannot be
+compared, their shares of the best can.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from offline_agent.protocols import Embedder, VectorIndex
+from offline_agent.retrieval.query import Frame, Query, Shape
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.terms import capitalised
+from offline_agent.types import Definition
+
+RANKINGS = ("words", "title", "static", "dense", "symbol", "path", "frame")
+
+_COLUMNS = (8.0, 4.0, 1.0)  # a term in the symbol or the path says more than one in the body
+_DEPTH = 150  # chunks of each ranking; what is deeper adds less than it costs
+_NAMES = 60  # names of a long report that are looked up
+_WORDS = 24
+_PATHS = 20
+_PARTS = 4  # chunks of one long definition; more would leave no room for anything else
+_FRAMES = 15
+_NOISE = 0.55  # of the best: chunks that are less near than this share say nothing
+
+
+@dataclass(frozen=True)
+class Dense:
+    """An embedder and the index of its vectors: they only ever come together."""
+
+    embedder: Embedder
+    index: VectorIndex
+
+
+@dataclass
+class Candidate:
+    """A chunk and what speaks for it. `why` has words for those signals that are not told by a number."""
+
+    id: int
+    path: str
+    symbol: str
+    kind: str
+    start_line: int
+    signals: dict[str, float] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    query: Query
+    candidates: Mapping[int, Candidate]
+
+
+Signal = Mapping[int, float]
+
+
+def gather(store: Store, query: Query, static: Dense | None = None, dense: Dense | None = None) -> Evidence:
+    """Everything that any ranking found for the question."""
+    found: dict[str, Signal] = {"words": words(store, query.terms)}
+    if query.shape is Shape.REPORT:
+        found["title"] = words(store, query.title_terms)
+    for name, one in (("static", static), ("dense", dense)):
+        if one is not None:
+            found[name] = nearest(store, query.prose, one)
+    why: dict[int, dict[str, str]] = defaultdict(dict)
+    found["symbol"] = symbols(store, query, why)
+    found["path"] = paths(store, query, why)
+    found["frame"] = frames(store, query, why)
+    return Evidence(query, _candidates(store, found, why))
+
+
+def words(store: Store, terms: Sequence[str]) -> Signal:
+    """BM25 as a share of the best."""
+    return _shares(store.match(" OR ".join(f'"{term}"' for term in terms), _COLUMNS, _DEPTH)) if terms else {}
+
+
+def nearest(store: Store, text: str, dense: Dense) -> Signal:
+    """Cosine from the last of the nearest (0) to the first (1)."""
+    [vector] = dense.embedder.encode([text])
+    found = dense.index.search(vector, _DEPTH)
+    if not found:
+        return {}
+    best, last = found[0][1], min(found[-1][1], found[0][1] * _NOISE)
+    ids = store.ids_by_key([key for key, _ in found])
+    spread = max(best - last, 1e-9)
+    return {number: (cosine - last) / spread for key, cosine in found for number in ids.get(key, ())}
+
+
+def symbols(store: Store, query: Query, why: dict[int, dict[str, str]]) -> Signal:
+    """Definitions the question names. A name that many things bear says less about each."""
+    strengths = dict.fromkeys(query.names[:_NAMES], 1.0)
+    if query.shape is Shape.NAME:
+        strengths.update(dict.fromkeys(query.words, 1.0))
+    else:
+        strengths.update({word: 0.5 for word in query.words[:_WORDS] if capitalised(word)})
+        if len(query.words) == 1 and not query.names:
+            strengths[query.words[0]] = 1.0  # "Where is close defined?" asks about nothing else
+    scores: dict[int, float] = {}
+    by_name: dict[str, list[Definition]] = defaultdict(list)
+    last_parts = {name: name.rpartition(".")[2].lower() for name in strengths}
+    for one in store.definitions_named(sorted(set(last_parts.values()))):
+        by_name[one.name.lower()].append(one)
+    for name, strength in strengths.items():
+        for one, share in _bearers(name, by_name[last_parts[name]]):
+            if strength < 1 and one.name != name.rpartition(".")[2]:
+                continue  # an English word at the start of a sentence
+            [numbers] = store.chunks_within([(one.path, one.start_line, one.end_line)])
+            for position, number in enumerate(numbers[:_PARTS]):
+                value = strength * share * (1.0 if position == 0 else 0.5)
+                if value > scores.get(number, 0.0):
+                    why[number]["symbol"] = f"defines {one.symbol}"
+                scores[number] = max(scores.get(number, 0.0), value)
+    return scores
+
+
+def paths(store: Store, query: Query, why: dict[int, dict[str, str]]) -> Signal:
+    """First chunks of the files that the question names."""
+    scores: dict[int, float] = {}
+    for mention in query.paths[:_PATHS]:
+        for path, share in _files(store, mention).items():
+            for number in store.chunks_of(path, _PARTS):
+                if share > scores.get(number, 0.0):
+                    scores[number] = share
+                    why[number]["path"] = f"the question names {mention.rpartition('/')[2]}"
+    return scores
+
+
+def frames(store: Store, query: Query, why: dict[int, dict[str, str]]) -> Signal:
+    """The functions in a traceback, the innermost of this repository first."""
+    scores: dict[int, float] = {}
+    inside = 0
+    for frame in sorted(query.frames, key=lambda frame: frame.depth)[: 4 * _FRAMES]:
+        numbers = _frame_chunks(store, frame)
+        for number in numbers:
+            if number not in scores:
+                scores[number] = 1.0 / (1 + inside)
+                why[number]["frame"] = f"{frame.name or frame.line} is in the traceback"
+        inside += bool(numbers)
+        if inside == _FRAMES:
+            break
+    return scores
+
+
+def _frame_chunks(store: Store, frame: Frame) -> list[int]:
+    for path in _files(store, frame.path):
+        named = [one for one in store.definitions_named([frame.name]) if one.path == path] if frame.name else []
+        # Lines differ from version to version, names seldom do.
+        spans = [(one.path, one.start_line, one.end_line) for one in named] or [(path, frame.line, frame.line)]
+        return [number for numbers in store.chunks_within(spans) for number in numbers[:_PARTS]]
+    return []
+
+
+def _files(store: Store, mention: str) -> dict[str, float]:
+    """Files of the repository that a mention may mean, with how sure that is: those that share most of its last components."""
+    asked = [part for part in mention.lower().split("/") if part not in ("", ".", "..", "~")]
+    if not asked:
+        return {}
+    same = {path: _common_end(asked, path.lower().split("/")) for path in store.files_named(asked[-1])}
+    most = max(same.values(), default=0)
+    if not most or (most == 1 and len(asked) > 1):
+        return {}  # "…/lib/python3.8/socket.py" is not our own socket.py
+    best = [path for path, count in same.items() if count == most]
+    return {path: 1.0 / len(best) for path in best}
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, float]]:
+    """Definitions that fit `a.b.c` best, with a share that falls with their number."""
+    components = asked.split(".")
+    fits = [(_fit(components, one.symbol), one) for one in found]
+    if not fits:
+        return []
+    best = min(fit for fit, _ in fits)[0]
+    kept = sorted(((fit, one) for fit, one in fits if fit[0] == best), key=lambda pair: pair[0])
+    exact = sum(1 for fit, _ in kept if fit == kept[0][0])
+    shares = [1.0 if fit == kept[0][0] else 0.6 for fit, _ in kept]
+    return [(one, share / exact**0.5) for (_, one), share in zip(kept, shares, strict=True)][: 3 * _PARTS]
+
+
+def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
+    """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked."""
+    symbol = found.split(".")
+    same = _common_end([part.lower() for part in asked], [part.lower() for part in symbol])
+    case_differs = asked[len(asked) - same :] != symbol[len(symbol) - same :]
+    return len(asked) - same, case_differs, len(symbol) - same
+
+
+def _shares(found: Sequence[tuple[int, float]]) -> Signal:
+    best = found[0][1] if found else 0.0
+    return {number: score / best for number, score in found} if best > 0 else dict.fromkeys((n for n, _ in found), 1.0)
+
+
+def _candidates(store: Store, found: Mapping[str, Signal], why: Mapping[int, dict[str, str]]) -> dict[int, Candidate]:
+    places = store.places(sorted({number for signal in found.values() for number in signal}))
+    candidates = {number: Candidate(number, *place, why=why.get(number, {})) for number, place in places.items()}
+    for name, signal in found.items():
+        for number, value in signal.items():
+            if number in candidates:
+                candidates[number].signals[name] = value
+    return candidates

@@ -1,0 +1,182 @@
+"""The rules of the ranking: each looks at what is known and says what every chunk gains or loses, and why.
+
+A rule is a pure function of the evidence, the scores so far and its weight in `index/ranking.toml`. A weight of 0 turns it off.
+They run in the order of RULES, each on the scores that those before it left.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from offline_agent.retrieval.evidence import Candidate, Evidence
+from offline_agent.retrieval.terms import split_identifier
+
+_TEST = re.compile(
+    r"(^|/)(tests?|testing|specs?|__tests__|testdata|fixtures|benchmarks?)/|"
+    r"(^|/)(test_[^/]*|conftest\.py|[^/]*[_.-](test|spec)\.[^/.]+|[^/]*Tests?\.(java|cs|kt|php|cpp))$",
+    re.IGNORECASE,
+)
+_DOCS = re.compile(
+    r"(^|/)(docs?|documentation|examples?|samples?|\.github|changelog\.d)/|\.(md|rst|txt|ipynb)$|"
+    r"(^|/)(changes|changelog|history|news|authors|contributors)[^/]*$",
+    re.IGNORECASE,
+)
+_VENDORED = re.compile(
+    r"(^|/)(_?vendor(ed)?|third[_-]?party|extern(al)?s?|deps|packages/(urllib3|chardet|idna))/", re.IGNORECASE
+)
+_CONFIGURATION = re.compile(
+    r"\.(toml|ya?ml|json|cfg|ini|lock|xml|csv|html?|css|svg|po)$|(^|/)(setup|noxfile|tasks)\.py$|(^|/)(scripts?|tools)/",
+    re.IGNORECASE,
+)
+_SIBLINGS = 6  # chunks of one file that count for each other
+_FADING = 0.5
+
+
+class Gain(NamedTuple):
+    amount: float
+    why: str = ""
+
+
+Scores = Mapping[int, float]
+Rule = Callable[[Evidence, Scores, float], dict[int, Gain]]
+
+
+def is_test(path: str) -> bool:
+    return _TEST.search(path) is not None
+
+
+def is_docs(path: str) -> bool:
+    return _DOCS.search(path) is not None
+
+
+def is_vendored(path: str) -> bool:
+    return _VENDORED.search(path) is not None
+
+
+def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """A definition all of whose name is in the question is more likely meant than one that only mentions the same words."""
+    asked = {_stem(term) for term in evidence.query.title_terms}
+    gains = {}
+    for number, one in evidence.candidates.items():
+        parts = split_identifier(one.symbol.rpartition(".")[2])
+        if one.kind in ("function", "class") and parts and asked.issuperset(map(_stem, parts)):
+            gains[number] = Gain(weight * _share(parts, asked), f"its name is in the question: {one.symbol}")
+    return gains
+
+
+def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """A file whose own name is in the question: "Raise error when blueprint name contains a dot", blueprints.py."""
+    asked = {_stem(term) for term in evidence.query.title_terms}
+    gains = {}
+    for number, one in evidence.candidates.items():
+        parts = split_identifier(_own_name(one.path))
+        if parts and asked.issuperset(map(_stem, parts)):
+            gains[number] = Gain(weight, f"its file's name is in the question: {one.path.rpartition('/')[2]}")
+    return gains
+
+
+def coherence(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """A file with several good chunks is more likely the right one than a file with a single lucky one."""
+    gains = {}
+    for numbers in by_file(evidence, scores).values():
+        best = sorted((scores[number] for number in numbers), reverse=True)
+        mass = sum(score * _FADING**rank for rank, score in enumerate(best[1:_SIBLINGS], 1))
+        if mass > 0:
+            for number in numbers:
+                share = scores[number] / best[0] if best[0] > 0 else 0.0
+                gains[number] = Gain(
+                    weight * mass * share, f"{len(numbers)} chunks of {evidence.candidates[number].path}"
+                )
+    return gains
+
+
+def tests(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """Tests repeat the words of the code that they are about: the code comes first unless tests are asked for."""
+    if evidence.query.wants_tests:
+        return {}
+    return _demoted(evidence, scores, weight, is_test, "a test, and tests were not asked for")
+
+
+def docs(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    if evidence.query.wants_docs:
+        return {}
+    return _demoted(evidence, scores, weight, is_docs, "documentation, which was not asked for")
+
+
+def vendored(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    if evidence.query.wants_vendored:
+        return {}
+    return _demoted(evidence, scores, weight, is_vendored, "code of others that is carried along")
+
+
+def configuration(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """Data and build scripts: seldom where behaviour is."""
+    return _demoted(
+        evidence, scores, weight, lambda path: _CONFIGURATION.search(path) is not None, "data or a build script"
+    )
+
+
+def signature_only(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """Code outside any definition, mostly imports, names everything and explains nothing."""
+    return {
+        number: Gain(-weight * scores[number], "no definition")
+        for number, one in evidence.candidates.items()
+        if one.kind == "module" and one.start_line < _IMPORTS
+    }
+
+
+_IMPORTS = 60
+
+RULES: dict[str, Rule] = {
+    "definition": definition,
+    "file_name": file_name,
+    "imports": signature_only,
+    "coherence": coherence,
+    "tests": tests,
+    "docs": docs,
+    "vendored": vendored,
+    "configuration": configuration,
+}
+
+
+def by_file(evidence: Evidence, scores: Iterable[int]) -> dict[str, list[int]]:
+    files: dict[str, list[int]] = defaultdict(list)
+    for number in scores:
+        files[evidence.candidates[number].path].append(number)
+    return files
+
+
+def _demoted(
+    evidence: Evidence, scores: Scores, weight: float, holds: Callable[[str], bool], why: str
+) -> dict[int, Gain]:
+    """`weight` is the share that is taken away. What the question names outright keeps its place."""
+    return {
+        number: Gain(-weight * scores[number], why)
+        for number, one in evidence.candidates.items()
+        if scores[number] > 0 and holds(one.path) and not _named(one)
+    }
+
+
+def _named(one: Candidate) -> bool:
+    return one.signals.get("path", 0.0) == 1.0
+
+
+def _own_name(path: str) -> str:
+    """What a file is called: of an `__init__.py` or `index.ts` its directory's name."""
+    directory, _, file = path.rpartition("/")
+    stem = file.partition(".")[0].strip("_")
+    return directory.rpartition("/")[2] if stem in ("init", "index", "mod", "main", "lib") else stem
+
+
+def _share(parts: list[str], asked: set[str]) -> float:
+    """How much of the question a name covers: two words of a compound say more than one."""
+    return min(1.0, 0.5 * len(set(parts)))
+
+
+def _stem(term: str) -> str:
+    """Crude, and the same on both sides: blueprints, blueprint."""
+    for ending in ("ings", "ing", "ies", "es", "ed", "s"):
+        if term.endswith(ending) and len(term) - len(ending) >= 3:
+            return term[: -len(ending)]
+    return term
