@@ -67,22 +67,16 @@ class IgnoreRules:
         Symbolic links are never followed, so nothing outside the root is read and no loop can arise. Nothing comes from an `under`
         that is gone or ignored. Raises RepositoryError when the root itself cannot be listed.
         """
-        stack = [under]
         if under and (self.ignored(under, directory=True) or not _is_directory(self._prefix + under)):
             return
+        stack = [under]
         while stack:
             directory = stack.pop()
             entering(directory)
             try:
-                with os.scandir(self._prefix + directory) as listing:
-                    entries = sorted(listing, key=lambda entry: entry.name)
+                entries = self._listed(directory)
             except OSError as error:
-                if not directory:
-                    raise RepositoryError(
-                        f"{self.root} cannot be read ({error.strerror}). Choose another directory."
-                    ) from None
-                if not isinstance(error, FileNotFoundError):  # one that was deleted meanwhile is nothing to tell
-                    yield Skipped(path=directory, reason=f"the directory cannot be read ({error.strerror})")
+                yield Skipped(path=directory, reason=f"the directory cannot be read ({error.strerror})")
                 continue
             below = []
             for entry in entries:
@@ -96,6 +90,20 @@ class IgnoreRules:
                 elif (found := self._look_at(entry, path)) is not None:
                     yield found
             stack.extend(reversed(below))
+
+    def _listed(self, directory: str) -> "list[os.DirEntry[str]]":
+        """By name; nothing of a directory that was deleted meanwhile. Raises an OSError, and RepositoryError for the root."""
+        try:
+            with os.scandir(self._prefix + directory) as listing:
+                return sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            if not directory:
+                raise RepositoryError(
+                    f"{self.root} cannot be read ({error.strerror}). Choose another directory."
+                ) from None
+            if isinstance(error, FileNotFoundError):
+                return []
+            raise
 
     def _why_not_entered(self, path: str) -> str | None:
         """None to enter a directory, a reason worth telling, or an empty one for what is simply ignored."""
@@ -213,6 +221,15 @@ def _lines(path: str) -> list[str]:
             return file.read(_IGNORE_FILE_LIMIT).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
+
+
+def identity(root: Path) -> tuple[int, int] | None:
+    """Which directory is there, whatever its path; None for none."""
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_directory(path: str) -> bool:

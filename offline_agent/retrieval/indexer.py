@@ -6,13 +6,14 @@ It needs no embedder until `embed_pending`, so a one-shot command can use it wit
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from offline_agent.errors import RepositoryError
 from offline_agent.protocols import Embedder, TokenCounter, VectorIndex
 from offline_agent.retrieval.chunk import Chunker
 from offline_agent.retrieval.evidence import Dense
-from offline_agent.retrieval.ignore import Found, IgnoreRules
+from offline_agent.retrieval.ignore import Entering, Found, IgnoreRules, identity
 from offline_agent.retrieval.read import Document, Unread, read
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.syntax import Languages
@@ -59,18 +60,22 @@ class Indexer:
         self.embed_static()
         self.tidy()
 
-    def scan(self) -> list[FileChange]:
-        """Files whose size or time is not what the store remembers, new ones and gone ones; newest first.
+    def scan(self, under: Sequence[str] = (), entering: Entering = lambda _: None) -> list[FileChange]:
+        """Files whose size or time is not what the store remembers, new ones and gone ones; newest first. `under` names directories
+        to look at, with all below them, else it is the whole repository; `entering` is called with each before it is listed.
 
         A file with another time but the same content is among them: `apply` compares hashes when it reads the file anyway.
+        Raises RepositoryError when the repository is not there: nothing is gone then, for all that is known.
         """
         started = time.monotonic()
-        self.rules.forget()
-        known = self._store.known()
+        root = identity(self._root)
+        if not under:
+            self.rules.forget()
+        known = _below(self._store.known(), under)
         written: list[Found] = []
         left_out: list[Skipped] = []
         seen: set[str] = set()
-        for one in self.rules.walk():
+        for one in chain.from_iterable(self.rules.walk(directory, entering) for directory in under or ("",)):
             if isinstance(one, Skipped):
                 left_out.append(one)
                 continue
@@ -78,9 +83,15 @@ class Indexer:
             state = known.get(one.path)
             if state is None or (state.size, state.mtime_ns) != (one.size, one.mtime_ns):
                 written.append(one)
+        if root is None or identity(self._root) != root:
+            raise RepositoryError(
+                f"{self._root} is not there any more: it was moved or deleted. Searches answer from what was indexed; "
+                "everything goes on once it is back."
+            )
         self._remember(left_out, known)
+        before = sum(state.size >= 0 for state in known.values())
+        self.files_total = len(seen) + (self.files_total - before if under else 0)
         seen.update(one.path for one in left_out)
-        self.files_total = len(seen) - len(left_out)
         written.sort(key=lambda found: -found.mtime_ns)
         gone = [FileChange(path=path, kind=ChangeKind.DELETED) for path in known if path not in seen]
         log.log(
@@ -172,6 +183,13 @@ class Indexer:
                 if skipped.path not in known:
                     state = FileState(path=skipped.path, size=-1, mtime_ns=0, sha256="")
                     self._store.skip_file(Unread(state=state, skipped=skipped))
+
+
+def _below(known: dict[str, FileState], under: Sequence[str]) -> dict[str, FileState]:
+    if not under:
+        return known
+    prefixes = tuple(f"{directory}/" for directory in under)
+    return {path: state for path, state in known.items() if path.startswith(prefixes)}
 
 
 def embed_pending(

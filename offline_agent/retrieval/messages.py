@@ -27,9 +27,12 @@ _LONGEST_REQUEST = 1_000_000
 
 
 class Search(Value):
+    """What was just saved is found too, unless it takes longer than `patience` seconds to index."""
+
     type: Literal["search"] = "search"
     query: str
     limit: int
+    patience: float = 1.0
 
 
 class Status(Value):

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from offline_agent.errors import AgentError, EmbedderError, StorageError
+from offline_agent.errors import AgentError, EmbedderError, RepositoryError, StorageError
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
 from offline_agent.retrieval.evidence import Dense
@@ -29,13 +29,14 @@ from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import search
 from offline_agent.retrieval.serve import listening, reported
 from offline_agent.retrieval.store import Store
-from offline_agent.retrieval.watch import Batch, Watcher
-from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+from offline_agent.retrieval.watch import RESCAN, Batch, Watcher
+from offline_agent.types import FileChange, IndexPhase, IndexStatus, SearchResult
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
 _RETRY_SECONDS = 10.0  # after an error that may pass, such as a full disk
+_ROOT_SECONDS = 2.0  # a repository that was moved away may be back at any moment, and one look costs nothing
 _PREDECESSOR_SECONDS = 10.0
 _FAREWELL_SECONDS = 5.0  # for the embedding thread to finish its batch
 
@@ -63,6 +64,7 @@ class Worker:
         self._weights = place.weights()
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
+        self._tidy_at = 0.0
 
     def run(self, lifeline: int | None = None) -> None:
         """Raises IndexUnavailable when another process owns the index. `lifeline` is a descriptor, standard input as a rule."""
@@ -106,43 +108,45 @@ class Worker:
     def _keep_current(self, store: Store) -> None:
         self._static = self._place.static(store)
         indexer = self._indexer = self._place.indexer(store, self._static)
-        watcher = self._watcher = Watcher(self._place.root, indexer.rules, self._place.index)
-        # Watching begins before the first scan, so that nothing is saved unseen between the two.
-        watcher.start()
-        self._say("watch", watcher.problem)
-        batch: Batch | None = None
-        try:
+        with contextlib.closing(Watcher(self._place.root, indexer.rules, self._place.index)) as watcher:
+            self._watcher = watcher
+            batch: Batch | None = None
             while not self._stopping.is_set():
-                whole = self._bring_up(indexer, batch)
+                retry = self._bring_up(indexer, watcher, batch)
                 self._scanned.set()
-                batch = watcher.next(self._place.index.rescan_seconds if whole else _RETRY_SECONDS)
-                if not whole:
+                self._say("watch", watcher.problem)
+                batch = watcher.next(retry or self._place.index.rescan_seconds)
+                if retry:
                     log.warning("indexing is tried again")
-                if not whole and batch is not None:
-                    batch = Batch((), rescan=True)  # what failed must be looked at again
-        finally:
-            watcher.stop()
+                    batch = RESCAN  # what failed must be looked at again
 
-    def _bring_up(self, indexer: Indexer, batch: Batch | None) -> bool:
-        """Applies a batch, or a scan where that is not all; False when something failed, which `status` then tells."""
+    def _bring_up(self, indexer: Indexer, watcher: Watcher, batch: Batch | None) -> float:
+        """Applies a batch, or a scan where there is none; 0, or when something failed the seconds until it should be tried again.
+        `status` then tells of it."""
         waiting = _drained(self._waiting)
         try:
-            changes = indexer.scan() if batch is None or batch.rescan or waiting else list(batch.changes)
+            changes = _changes(indexer, watcher, RESCAN if batch is None or waiting else batch)
             indexer.apply(changes)
             if batch is None:
-                indexer.embed_static()
-                indexer.tidy()
+                self._tidy(indexer)
         except AgentError as error:
             self._say("index", str(error))
             for ticket in waiting:
                 self._waiting.put(ticket)
-            return False
+            return _ROOT_SECONDS if isinstance(error, RepositoryError) else _RETRY_SECONDS
         self._say("index", "")
         if changes:
             self._changed.set()
         for ticket in waiting:
             ticket.set()
-        return True
+        return 0.0
+
+    def _tidy(self, indexer: Indexer) -> None:
+        """Where nothing can be watched there is a scan every few seconds, which this would make dear."""
+        if time.monotonic() >= self._tidy_at:
+            indexer.embed_static()
+            indexer.tidy()
+            self._tidy_at = time.monotonic() + self._place.index.rescan_seconds
 
     # --- embedding ---
 
@@ -213,6 +217,8 @@ class Worker:
 
     def _search(self, store: Store, request: Search) -> SearchResult:
         started = time.monotonic()
+        if self._watcher is not None and self._scanned.is_set():
+            self._watcher.catch_up(request.patience)
         with self._vectors.preferred():
             result = self._found(store, request, self._dense)
         log_search(request.query, result, started)
@@ -271,6 +277,18 @@ class Worker:
         if problem != self._problems[part]:
             log.log(logging.WARNING if problem else logging.INFO, "%s: %s", part, problem or "no problem any more")
             self._problems[part] = problem
+
+
+def _changes(indexer: Indexer, watcher: Watcher, batch: Batch) -> list[FileChange]:
+    """What a batch is about, its directories scanned. Raises an AgentError."""
+    if batch.rescan:
+        with watcher.covering() as entering:
+            return indexer.scan(entering=entering)
+    changes = list(batch.changes)
+    if batch.directories:
+        with watcher.covering(*batch.directories) as entering:
+            changes += indexer.scan(batch.directories, entering)
+    return changes
 
 
 def _drained(waiting: "queue.SimpleQueue[threading.Event]") -> list[threading.Event]:
