@@ -224,18 +224,19 @@ class Store:
         """The number of each file that is known; of every file without `paths`."""
         if paths is None:
             return dict(self._rows("SELECT path, id FROM files"))
-        sql = "SELECT path, id FROM json_each(?) CROSS JOIN files ON path = value"
+        sql = "SELECT files.path, files.id FROM json_each(?) AS asked CROSS JOIN files ON files.path = asked.value"
         return dict(self._rows(sql, (json.dumps(paths),)))
 
     def file_paths(self, ids: Sequence[int]) -> dict[int, str]:
-        return dict(self._rows("SELECT id, path FROM json_each(?) CROSS JOIN files ON id = value", (json.dumps(ids),)))
+        sql = "SELECT files.id, files.path FROM json_each(?) AS asked CROSS JOIN files ON files.id = asked.value"
+        return dict(self._rows(sql, (json.dumps(ids),)))
 
     def definitions_of(self, paths: Sequence[str]) -> list[Definition]:
         """Everything that the files define, in the order of their lines."""
         rows = self._rows(
-            "SELECT path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
-            "CROSS JOIN files ON path = asked.value CROSS JOIN definitions ON definitions.file = files.id "
-            "ORDER BY path, start_line, end_line DESC, definitions.id",
+            "SELECT files.path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
+            "CROSS JOIN files ON files.path = asked.value CROSS JOIN definitions ON definitions.file = files.id "
+            "ORDER BY files.path, start_line, end_line DESC, definitions.id",
             (json.dumps(paths),),
         )
         return [_definition(row) for row in rows]
