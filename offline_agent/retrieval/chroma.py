@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from chromadb.api.client import Client
     from chromadb.api.models.Collection import Collection
+    from chromadb.config import Settings
     from numpy.typing import NDArray
 
 _PAGE = 5000  # below Chroma's own limit for one call
@@ -32,7 +33,7 @@ class ChromaIndex:
 
     def __init__(self, fingerprint: str) -> None:
         self._keys: set[str] = set()
-        _import_chroma()
+        import_chroma("chromadb.api.client")
         with _translated():
             self._client: Client | None = _client()
             self._collection: Collection = self._client.create_collection(
@@ -83,25 +84,25 @@ def _name(fingerprint: str) -> str:
     return f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:32]}-{uuid.uuid4().hex}"
 
 
-def _import_chroma() -> None:
-    """The first import, with nothing around that could speak to it."""
+def import_chroma(module: str) -> None:
+    """The first import of a module of Chroma's, with nothing around that could speak to it. Raises a StorageError."""
     for name in [name for name in os.environ if name.upper().startswith("CHROMA_")]:
         del os.environ[name]
     try:
         with contextlib.chdir(_OURS):
-            importlib.import_module("chromadb.api.client")
+            importlib.import_module(module)
     except Exception as error:  # whatever a library of this size runs into while it is set up: a search needs it not
         reason = str(error).strip().partition("\n")[0]
         raise StorageError(f"ChromaDB cannot be loaded ({reason}). Run scripts/setup.") from error
 
 
-def _client() -> "Client":
-    from chromadb.api.client import Client
+def pinned(implementation: str, **settings: Any) -> "Settings":
+    """Chroma's settings, with every one that names code, a file or a server said here and nowhere else."""
     from chromadb.config import Settings
 
-    pinned: dict[str, Any] = {
+    fixed: dict[str, Any] = {
         "_env_file": None,
-        "chroma_api_impl": "chromadb.api.rust.RustBindingsAPI",
+        "chroma_api_impl": implementation,
         "is_persistent": False,
         "anonymized_telemetry": False,
         "chroma_product_telemetry_impl": "chromadb.telemetry.product.posthog.Posthog",  # an empty shell in this release
@@ -115,7 +116,13 @@ def _client() -> "Client":
         "chroma_server_nofile": None,
         "migrations": "apply",
     }
-    return Client(settings=Settings(**pinned))
+    return Settings(**(fixed | settings))
+
+
+def _client() -> "Client":
+    from chromadb.api.client import Client
+
+    return Client(settings=pinned("chromadb.api.rust.RustBindingsAPI"))
 
 
 @contextlib.contextmanager

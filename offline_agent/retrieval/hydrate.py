@@ -4,10 +4,13 @@ Nothing of a graph is on disk, so each process builds it anew: Chroma takes 13 s
 behind other work on two cores. Nobody waits for that. The exact index answers whenever the graph lacks something: while it fills,
 for a moment after each save, and for good where it fails. So the exact index stays, at 1.5 KB a vector beside Chroma's 2 to 3:
 adding to Chroma between embeddings instead would slow these down, and a failure would leave no vectors at all.
+
+A graph may also be a team's, on a server. What keeps one from answering may pass by itself, so it is tried again after a while.
 """
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,16 +30,31 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 32  # Chroma holds Python's global lock while it adds: 15 ms for as many, which a search may have to wait for
 _PAUSE = 0.002  # seconds between two batches, for whoever waits for that lock
 _PATIENCE = 1.0  # seconds that searches without a gap may hold up a batch
+_RETRY_SECONDS = 60.0
+
+
+_PASSING = ", on this machine alone. It is tried again every minute."
+_FOR_GOOD = (
+    ", a little slower in a large repository. "
+    "End all sessions of this repository and start again to give it another try."
+)
+
+
+class Passing(StorageError):
+    """A graph cannot be used now, but may be later: a server that is down, for one."""
 
 
 class RisingIndex:
     """A VectorIndex, which any thread may use. `hydrate` opens the graph and fills it; `problem` says in a sentence why it cannot.
 
-    `open_graph` makes an empty VectorIndex, or raises a StorageError.
+    `open_graph` makes an empty VectorIndex, or raises a StorageError. After one that is Passing, `hydrate` begins anew once
+    `retry_seconds` are over.
     """
 
-    def __init__(self, open_graph: Callable[[], VectorIndex]) -> None:
+    def __init__(self, open_graph: Callable[[], VectorIndex], retry_seconds: float = _RETRY_SECONDS) -> None:
         self.problem = ""
+        self._retry_seconds = retry_seconds
+        self._retry_at = 0.0  # by time.monotonic(): before, the graph is let be
         self._open_graph = open_graph
         self._exact = ExactIndex()
         self._graph: VectorIndex | None = None
@@ -74,6 +92,11 @@ class RisingIndex:
         """True while the graph has everything and answers."""
         return self._whole_graph() is not None
 
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds until `hydrate` should be called again although nothing was added; None where there is no need."""
+        return max(0.0, self._retry_at - time.monotonic()) if self.problem and self._retry_at < math.inf else None
+
     @contextlib.contextmanager
     def preferred(self) -> Iterator[None]:
         """While it lasts `hydrate` pauses, for a search and for what comes before it."""
@@ -90,9 +113,11 @@ class RisingIndex:
         """Fills the graph until it has everything, some vectors at a time. One thread at a time calls it; a graph that fails is a
         `problem` and no exception."""
         count, started = 0, time.monotonic()
-        while not self.problem and not should_stop() and (told := self._tell_some()):
+        while not self._is_resting() and not should_stop() and (told := self._tell_some()):
             count += told
             self._give_way()
+        if self.risen:
+            self.problem = ""
         if count:
             log.info("the graph was told %d vectors in %.1f s%s", count, time.monotonic() - started, self._outlook())
 
@@ -140,15 +165,18 @@ class RisingIndex:
 
     def _whole_graph(self) -> VectorIndex | None:
         with self._lock:
-            return None if self._lagging or self._telling or self.problem else self._graph
+            return None if self._lagging or self._telling else self._graph
+
+    def _is_resting(self) -> bool:
+        return time.monotonic() < self._retry_at
 
     def _do_without(self, error: StorageError) -> None:
+        passing = isinstance(error, Passing)
         with self._lock:
             graph, self._graph = self._graph, None
-        self.problem = (
-            f"{error} Search by meaning goes on without it, a little slower in a large repository. "
-            "End all sessions of this repository and start again to give it another try."
-        )
+            self._retry_at = time.monotonic() + self._retry_seconds if passing else math.inf
+            self._lagging.update(dict.fromkeys(self._exact.keys()))  # the next graph is an empty one
+        self.problem = f"{error} Search by meaning goes on without it{_PASSING if passing else _FOR_GOOD}"
         log.warning("%s", self.problem)
         _close(graph)
 
