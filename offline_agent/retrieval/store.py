@@ -7,12 +7,14 @@
     definitions  names that files define, and where
     links        who uses and imports whom, in some tables of their own (see links.py)
     vectors      (embedder fingerprint, chunk key) -> float16 values, little-endian
+    spare        keys of vectors that no chunk uses, and since when, in seconds since 1970
 
 The vectors here are the record; any vector index is a cache that can be rebuilt from them. Vectors no chunk uses any more are kept
-for a while: switching branches back and forth must not embed anything twice.
+for a month: switching branches back and forth must not embed anything twice.
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,9 +67,14 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX definitions_name_any_case ON definitions (name COLLATE NOCASE)",
         *links.TABLES,
     ),
+    ("CREATE TABLE spare (key TEXT PRIMARY KEY, since REAL) WITHOUT ROWID",),
 )
 
-_SPARE_VECTORS = 1000
+# Longer than a branch rests before somebody comes back to it. A vector of each embedder is about 1.3 KB.
+_SPARE_SECONDS = 30 * 86_400.0
+_SPARE_KEYS = 100_000
+_LOOK_SECONDS = 3600.0
+_LAST_LOOK = ""  # among the spare keys
 _VECTORS_AT_ONCE = 5000
 
 
@@ -243,14 +250,24 @@ class Store:
 
     # --- vectors ---
 
-    def pending(self, embedder: str, limit: int) -> list[tuple[str, str]]:
-        """Keys without a vector and the text to embed, from the files that changed last."""
+    def pending(self, embedder: str, limit: int, hot: Sequence[str] = ()) -> list[tuple[str, str]]:
+        """Keys without a vector and the text to embed: from the files at the paths `hot`, then from those that changed last."""
         rows = self._rows(
             "SELECT chunks.* FROM chunks JOIN files USING (path) LEFT JOIN vectors ON vectors.key = chunks.key AND embedder = ? "
-            "WHERE vectors.key IS NULL GROUP BY chunks.key ORDER BY max(mtime_ns) DESC, chunks.id LIMIT ?",
-            (embedder, limit),
+            "WHERE vectors.key IS NULL GROUP BY chunks.key "
+            "ORDER BY max(path IN (SELECT value FROM json_each(?))) DESC, max(mtime_ns) DESC, chunks.id LIMIT ?",
+            (embedder, json.dumps(hot), limit),
         )
         return [(row[8], _chunk(row).embedded_text) for row in rows]
+
+    def pending_keys(self, embedder: str) -> list[str]:
+        """Every key without a vector."""
+        rows = self._rows(
+            "SELECT DISTINCT chunks.key FROM chunks LEFT JOIN vectors ON vectors.key = chunks.key AND embedder = ? "
+            "WHERE vectors.key IS NULL",
+            (embedder,),
+        )
+        return [row[0] for row in rows]
 
     def add_vectors(self, embedder: str, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
         blobs = [row.tobytes() for row in vectors.astype("<f2")]
@@ -286,14 +303,31 @@ class Store:
                 values = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
                 yield [row[0] for row in rows], values.reshape(len(rows), -1).astype(np.float32)
 
-    def purge_vectors(self) -> None:
-        """Drops unused vectors once they outnumber the used ones twice over."""
-        [(total, used)] = self._rows(
-            "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM chunks WHERE chunks.key = vectors.key)), 0) FROM vectors"
-        )
-        if total - used > 2 * used + _SPARE_VECTORS:
-            with self.transaction():
-                self._run("DELETE FROM vectors WHERE key NOT IN (SELECT key FROM chunks)")
+    def purge_vectors(self, now: float | None = None) -> None:
+        """Drops vectors that no chunk has used for a month, and the oldest of very many. It looks at all, so once an hour at most.
+
+        `now` is in seconds since 1970, by default the clock's.
+        """
+        now = time.time() if now is None else now
+        if self._rows(
+            "SELECT 1 FROM spare WHERE key = ? AND since BETWEEN ? AND ?", (_LAST_LOOK, now - _LOOK_SECONDS, now)
+        ):
+            return
+        with self.transaction():
+            self._run("DELETE FROM spare WHERE key IN (SELECT key FROM chunks)")
+            self._run(
+                "INSERT OR IGNORE INTO spare SELECT DISTINCT key, ? FROM vectors WHERE key NOT IN (SELECT key FROM chunks)",
+                (now,),
+            )
+            [(used,)] = self._rows("SELECT count(DISTINCT key) FROM chunks")
+            kept = max(_SPARE_KEYS, 2 * used)
+            for condition, limit in (
+                ("since < ?", now - _SPARE_SECONDS),
+                ("key IN (SELECT key FROM spare WHERE key != '' ORDER BY since DESC, key LIMIT -1 OFFSET ?)", kept),
+            ):
+                self._run(f"DELETE FROM vectors WHERE key IN (SELECT key FROM spare WHERE {condition})", (limit,))  # noqa: S608
+                self._run(f"DELETE FROM spare WHERE {condition}", (limit,))  # noqa: S608
+            self._run("INSERT OR REPLACE INTO spare VALUES (?, ?)", (_LAST_LOOK, now))
 
     # --- plumbing ---
 
