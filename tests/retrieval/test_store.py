@@ -201,12 +201,64 @@ def test_vectors_survive_as_float16(repo: Repo, store: Store, indexer: Indexer) 
     assert vectors[keys.index(chunks_named(store, "a_long_name")[0].key)] @ exact == pytest.approx(1, abs=1e-3)
 
 
-def test_unused_vectors_are_purged_when_there_are_many(store: Store) -> None:
-    count = 1500
-    vectors = np.ones((count, 4), dtype=np.float32)
-    store.add_vectors("x", [f"{number:032x}" for number in range(count)], vectors)
-    store.purge_vectors()
-    assert list(store.vectors("x", [f"{number:032x}" for number in range(count)])) == []
+def held(store: Store) -> set[str]:
+    return {key for keys, _ in store.vectors("x", ["old", "new", "used"]) for key in keys}
+
+
+def test_unused_vectors_stay_for_a_month(repo: Repo, store: Store, indexer: Indexer) -> None:
+    day = 86_400.0
+    vector = np.ones((1, 4), dtype=np.float32)
+    store.add_vectors("x", ["old"], vector)
+    store.purge_vectors(1000 * day)
+    store.add_vectors("x", ["new"], vector)
+    store.purge_vectors(1029 * day)
+    assert held(store) == {"old", "new"}
+    store.purge_vectors(1031 * day)
+    assert held(store) == {"new"}
+    store.purge_vectors(1060 * day)
+    assert held(store) == set()
+
+
+def test_a_vector_that_is_used_again_is_not_old(repo: Repo, store: Store, indexer: Indexer) -> None:
+    day = 86_400.0
+    repo.write("a.py", "def a(): pass\n")
+    indexer.refresh()
+    [(key, _)] = store.pending("x", 1)
+    store.add_vectors("x", [key], np.ones((1, 4), dtype=np.float32))
+    for now, content in (
+        (3_000_000, "other"),
+        (3_000_020, "def a(): pass\n"),
+        (3_000_040, "other"),
+        (3_000_060, "other"),
+    ):
+        repo.write("a.py", content)
+        indexer.apply(indexer.scan())
+        store.purge_vectors(now * day)
+        assert list(store.vectors("x", [key]))
+
+
+def test_the_oldest_of_very_many_unused_vectors_go(store: Store) -> None:
+    count = 100_500
+    keys = [f"{number:032x}" for number in range(count)]
+    store.add_vectors("x", keys[:600], np.ones((600, 4), dtype=np.float32))
+    store.purge_vectors(1e9)
+    store.add_vectors("x", keys[600:], np.ones((count - 600, 4), dtype=np.float32))
+    store.purge_vectors(1e9 + 100)
+    assert len(store.pending_keys("x")) == 0
+    assert sum(len(some) for some, _ in store.vectors("x", keys)) == count  # looked at a moment ago
+    store.purge_vectors(1e9 + 4000)
+    kept = [key for some, _ in store.vectors("x", keys) for key in some]
+    assert len(kept) == 100_000
+    assert set(keys[600:]) <= set(kept)
+
+
+def test_hot_files_come_first(repo: Repo, store: Store, indexer: Indexer) -> None:
+    for number in range(5):
+        file = repo.write(f"f{number}.py", f"def f{number}(): pass\n")
+        os.utime(file, (1000 + number, 1000 + number))
+    indexer.refresh()
+    firsts = [text.partition(" ")[0] for _, text in store.pending("x", 5, ["f1.py", "f3.py"])]
+    assert firsts == ["f3.py", "f1.py", "f4.py", "f2.py", "f0.py"]
 
 
 def test_one_file_cannot_be_stored_halfway(repo: Repo, store: Store, indexer: Indexer) -> None:
