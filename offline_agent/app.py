@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Retriever, Vault, VectorIndex
+from offline_agent.protocols import Reranker, Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -56,6 +56,7 @@ from offline_agent.vault.os_keyring import find_keyring
 from offline_agent.vault.secret import Secret
 
 if TYPE_CHECKING:
+    from offline_agent.retrieval.chroma_http import Server
     from offline_agent.retrieval.place import Place
 
 Progress = Callable[[int, int], None]
@@ -70,6 +71,8 @@ log = logging.getLogger(__name__)
 _KEY_BYTES = 32
 _ENDING_SECONDS = 6.0  # an index worker may take as long to end after its session
 _SERVE_INDEX = "from offline_agent.app import serve_index; serve_index()"
+CHROMA = "chroma"
+"""The credential with which a team's Chroma server is spoken to: the value of the Authorization header."""
 SETTLED = (IndexPhase.CURRENT, IndexPhase.LEXICAL_ONLY)
 """Phases in which nothing more comes by itself."""
 
@@ -149,15 +152,29 @@ def serve_index() -> None:
     """
     given, root = sys.argv[1:]
     settings = Settings.model_validate_json(given)
-    deny_internet()  # before torch and Chroma are loaded: told to stay offline, they also cannot do otherwise
-    protect_process()
-    data_key = Secret(os.read(sys.stdin.fileno(), _KEY_BYTES))  # past Python's buffer: the rest is the lifeline
+    with ExitStack() as held:
+        relay = _start_relay(settings, held)
+        deny_internet()  # before torch and Chroma are loaded: told to stay offline, they also cannot do otherwise
+        protect_process()
+        data_key = Secret(os.read(sys.stdin.fileno(), _KEY_BYTES))  # past Python's buffer: the rest is the lifeline
+        try:
+            repository = open_repository(Path(root))
+            with Program(settings, repository, lambda: _resume(settings, data_key), relay) as program:
+                program.serve_index()
+        except AgentError as error:
+            sys.exit(str(error))
+
+
+def _start_relay(settings: Settings, held: ExitStack) -> Path | None:
+    """Where a team has a server, the process through which alone this one can reach it, started while sockets are still allowed."""
+    if not settings.index.chroma_url:
+        return None
+    from offline_agent.retrieval.relay import Relay
+
     try:
-        repository = open_repository(Path(root))
-        with Program(settings, repository, lambda: _resume(settings, data_key)) as program:
-            program.serve_index()
-    except AgentError as error:
-        sys.exit(str(error))
+        return held.enter_context(closing(Relay(settings.index.chroma_url))).path
+    except OSError:  # then the server cannot be reached, and the index says so
+        return None
 
 
 def _resume(settings: Settings, data_key: Secret) -> OpenVault:
@@ -173,8 +190,15 @@ class Program:
     serving = _SERVE_INDEX
     """What the index worker's process runs."""
 
-    def __init__(self, settings: Settings, repository: Repository, open_vault: Callable[[], OpenVault]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        repository: Repository,
+        open_vault: Callable[[], OpenVault],
+        relay: Path | None = None,
+    ) -> None:
         self.settings = settings
+        self._relay = relay
         self.repository = repository
         self._open_vault = open_vault
         self._catalogue = load_catalogue(settings.models_directory)
@@ -358,11 +382,45 @@ class Program:
             fingerprint=embed.fingerprint_of(card, settings),
             load_embedder=lambda: embed.load(card, settings),
             open_vectors=self._open_vectors,
+            load_reranker=self._load_reranker if self.settings.index.reranker is not None else None,
             index=self.settings.index,
             batch=settings.batch,
         )
 
-    def _open_vectors(self, fingerprint: str) -> VectorIndex:
-        from offline_agent.retrieval.chroma import ChromaIndex  # only the worker gets here
+    def _open_vectors(self, fingerprint: str) -> VectorIndex:  # only the worker gets here
+        if self._server is None:
+            from offline_agent.retrieval.chroma import ChromaIndex
 
-        return ChromaIndex(fingerprint)
+            return ChromaIndex(fingerprint)
+        from offline_agent.retrieval.chroma_server import ChromaServerIndex
+
+        return ChromaServerIndex(self._server, fingerprint)
+
+    @cached_property
+    def _server(self) -> "Server | None":
+        """The Chroma server of a team, where the settings name one."""
+        if not self.settings.index.chroma_url:
+            return None
+        from offline_agent.retrieval.chroma_http import Server
+        from offline_agent.retrieval.lineage import project_of
+
+        return Server(
+            url=self.settings.index.chroma_url,
+            project=lambda: project_of(self.repository.root, self.key),
+            authorization=self._authorization,
+            socket=self._relay,
+        )
+
+    def _authorization(self) -> str | None:
+        """What the server is told in the header of that name. For any thread, and read anew each time: it may be set meanwhile."""
+        from offline_agent.vault.credentials import Credentials
+        from offline_agent.vault.schema import MAIN_NAME
+
+        with closing(self.vault.database(MAIN_NAME, durable=True)) as database:
+            return Credentials(database).get(CHROMA)
+
+    def _load_reranker(self) -> Reranker:
+        from offline_agent.retrieval.rerank import CrossEncoderReranker
+
+        assert self.settings.index.reranker is not None
+        return CrossEncoderReranker(self.settings.index.reranker)

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from offline_agent.protocols import Database, Embedder, TokenCounter, VectorIndex
-from offline_agent.retrieval.evidence import Dense
-from offline_agent.retrieval.exact import ExactIndex
-from offline_agent.retrieval.indexer import Indexer, reconcile
+from offline_agent.protocols import Database, Embedder, Reranker, TokenCounter, VectorIndex
+from offline_agent.retrieval.indexer import Indexer
+from offline_agent.retrieval.loaded import Loaded, load
 from offline_agent.retrieval.query import Shape
 from offline_agent.retrieval.rank import Weights, load_weights
 from offline_agent.retrieval.store import Store
@@ -32,23 +31,19 @@ class Place:
     open_vectors: Callable[[str], VectorIndex]
     index: IndexSettings
     batch: int = 32
-
     load_static: Callable[[], Embedder] | None = None
+    load_reranker: Callable[[], Reranker] | None = None
 
     def store(self) -> Store:
         """A store of its own for the calling thread."""
         return Store(self.open_database())
 
-    def indexer(self, store: Store, static: Dense | None = None) -> Indexer:
-        return Indexer(self.root, store, self.load_counter(), self.declarations, self.index, static)
+    def load(self, store: Store) -> Loaded:
+        """What of the store is held in memory."""
+        return load(store, self.load_static)
 
-    def static(self, store: Store) -> Dense | None:
-        """The static embedder with the vectors that are stored; None where there is none."""
-        if self.load_static is None:
-            return None
-        static = Dense(self.load_static(), ExactIndex())
-        reconcile(store, static.embedder.fingerprint, static.index)
-        return static
+    def indexer(self, store: Store, loaded: Loaded | None = None) -> Indexer:
+        return Indexer(self.root, store, self.load_counter(), self.declarations, self.index, loaded)
 
     def weights(self) -> dict[Shape, Weights]:
         return load_weights(self.declarations)

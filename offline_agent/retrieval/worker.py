@@ -19,9 +19,9 @@ from pathlib import Path
 from offline_agent.errors import AgentError, EmbedderError, RepositoryError, StorageError
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
-from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.hydrate import RisingIndex
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
+from offline_agent.retrieval.loaded import Dense
 from offline_agent.retrieval.local import SKIPPED_SHOWN, log_search
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.messages import Failed, Found, Now, Reply, Request, Search, Shutdown, Status, Waited
@@ -60,7 +60,6 @@ class Worker:
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
         self._dense: Dense | None = None
-        self._static: Dense | None = None
         self._weights = place.weights()
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
@@ -72,6 +71,7 @@ class Worker:
             held.enter_context(owned(self._place.directory, self._patience()))
             # Before anybody can connect: two connections that both make a new database get in each other's way.
             store = held.enter_context(contextlib.closing(self._place.store()))
+            self._loaded = self._place.load(store)
             door = held.enter_context(contextlib.ExitStack())
             door.enter_context(listening(self._place, self._answer, self._stopping))
             embedding = threading.Thread(target=reported(self._embed), name="embedding", daemon=True)
@@ -106,8 +106,7 @@ class Worker:
     # --- indexing ---
 
     def _keep_current(self, store: Store) -> None:
-        self._static = self._place.static(store)
-        indexer = self._indexer = self._place.indexer(store, self._static)
+        indexer = self._indexer = self._place.indexer(store, self._loaded)
         with contextlib.closing(Watcher(self._place.root, indexer.rules, self._place.index)) as watcher:
             self._watcher = watcher
             batch: Batch | None = None
@@ -144,7 +143,6 @@ class Worker:
     def _tidy(self, indexer: Indexer) -> None:
         """Where nothing can be watched there is a scan every few seconds, which this would make dear."""
         if time.monotonic() >= self._tidy_at:
-            indexer.embed_static()
             indexer.tidy()
             self._tidy_at = time.monotonic() + self._place.index.rescan_seconds
 
@@ -195,7 +193,7 @@ class Worker:
             if complete:
                 self._enter(IndexPhase.CURRENT)
                 self._vectors.hydrate(should_stop=self._changed.is_set)
-                self._changed.wait()
+                self._changed.wait(self._vectors.retry_in)
 
     # --- serving ---
 
@@ -226,14 +224,14 @@ class Worker:
 
     def _found(self, store: Store, request: Search, dense: Dense | None) -> SearchResult:
         try:
-            result = search(store, request.query, request.limit, self._weights, self._static, dense)
+            result = search(store, self._loaded, request.query, request.limit, self._weights, dense)
             self._say("search", "")
             return result
         except (EmbedderError, StorageError) as error:
             if dense is None:
                 raise
             self._say("search", str(error))
-            return search(store, request.query, request.limit, self._weights, self._static)
+            return search(store, self._loaded, request.query, request.limit, self._weights)
 
     def _wait(self, seconds: float) -> bool:
         ticket = threading.Event()
