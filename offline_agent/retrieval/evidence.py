@@ -17,15 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from offline_agent.protocols import Embedder, VectorIndex
+from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Frame, Query, Shape
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import capitalised
+from offline_agent.retrieval.words import WordIndex
 from offline_agent.types import Definition
 
 RANKINGS = ("words", "title", "static", "dense", "symbol", "path", "frame")
 
-_COLUMNS = (8.0, 4.0, 1.0)  # a term in the symbol or the path says more than one in the body
 _DEPTH = 150  # chunks of each ranking; what is deeper adds less than it costs
 _NAMES = 60  # names of a long report that are looked up
 _WORDS = 24
@@ -33,14 +33,6 @@ _PATHS = 20
 _PARTS = 4  # chunks of one long definition; more would leave no room for anything else
 _FRAMES = 15
 _NOISE = 0.55  # of the best: chunks that are less near than this share say nothing
-
-
-@dataclass(frozen=True)
-class Dense:
-    """An embedder and the index of its vectors: they only ever come together."""
-
-    embedder: Embedder
-    index: VectorIndex
 
 
 @dataclass
@@ -65,12 +57,12 @@ class Evidence:
 Signal = Mapping[int, float]
 
 
-def gather(store: Store, query: Query, static: Dense | None = None, dense: Dense | None = None) -> Evidence:
+def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = None) -> Evidence:
     """Everything that any ranking found for the question."""
-    found: dict[str, Signal] = {"words": words(store, query.terms)}
+    found: dict[str, Signal] = {"words": words(loaded.words, query.terms)}
     if query.shape is Shape.REPORT:
-        found["title"] = words(store, query.title_terms)
-    for name, one in (("static", static), ("dense", dense)):
+        found["title"] = words(loaded.words, query.title_terms)
+    for name, one in (("static", loaded.static), ("dense", dense)):
         if one is not None:
             found[name] = nearest(store, query.prose, one)
     why: dict[int, dict[str, str]] = defaultdict(dict)
@@ -80,9 +72,9 @@ def gather(store: Store, query: Query, static: Dense | None = None, dense: Dense
     return Evidence(query, _candidates(store, found, why))
 
 
-def words(store: Store, terms: Sequence[str]) -> Signal:
+def words(index: WordIndex, terms: Sequence[str]) -> Signal:
     """BM25 as a share of the best."""
-    return _shares(store.match(" OR ".join(f'"{term}"' for term in terms), _COLUMNS, _DEPTH)) if terms else {}
+    return _shares(index.search(terms, _DEPTH))
 
 
 def nearest(store: Store, text: str, dense: Dense) -> Signal:

@@ -12,8 +12,8 @@ from pathlib import Path
 from offline_agent.errors import RepositoryError
 from offline_agent.protocols import Embedder, TokenCounter, VectorIndex
 from offline_agent.retrieval.chunk import Chunker
-from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.ignore import Entering, Found, IgnoreRules, identity
+from offline_agent.retrieval.loaded import Loaded, embed_static
 from offline_agent.retrieval.read import Document, Unread, read
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.syntax import Languages
@@ -26,7 +26,6 @@ Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
 _FILES_AT_ONCE = 32  # in one transaction: what a search can see grows by this much
-_STATIC_AT_ONCE = 2000  # texts
 _WINDOW = 256  # texts that are sorted by length together, so that little is padded
 _FIRST_BATCH = 2000  # characters
 _LONGEST_BATCH = 0.15  # seconds
@@ -42,11 +41,12 @@ class Indexer:
         counter: TokenCounter,
         declarations: Path,
         settings: IndexSettings,
-        static: Dense | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
-        """`static` is an embedder so quick that its vectors are made together with the chunks, and the index that they go into."""
+        """`loaded` is what is held in memory of the store, and kept in step with it."""
         self._root = root
-        self._static = static
+        self._loaded = loaded
+        self._static = loaded.static if loaded is not None else None
         self._store = store
         self._settings = settings
         self._chunker = Chunker(counter, Languages(declarations))
@@ -57,7 +57,6 @@ class Indexer:
     def refresh(self, progress: Progress | None = None) -> None:
         """Scans and applies: afterwards everything saved before the call can be found lexically."""
         self.apply(self.scan(), progress)
-        self.embed_static()
         self.tidy()
 
     def scan(self, under: Sequence[str] = (), entering: Entering = lambda _: None) -> list[FileChange]:
@@ -114,13 +113,17 @@ class Indexer:
                 before = self._keys(some)
                 for change in some:
                     self._apply_one(change)
-                self._embed_static(before, self._keys(some))
+                self._embed_new(before, self._keys(some))
+            if self._loaded is not None:
+                self._loaded.changed(self._store, [change.path for change in some])
             done += len(some)
             if progress is not None:
                 progress(done, len(changes))
 
     def tidy(self) -> None:
         """Now and then: it looks at every vector."""
+        if self._static is not None:
+            embed_static(self._store, self._static)
         self._store.purge_vectors()
 
     def _apply_one(self, change: FileChange) -> None:
@@ -136,23 +139,12 @@ class Indexer:
         else:
             self._store_document(found)
 
-    def embed_static(self) -> None:
-        """Static vectors for every chunk that has none: those of an index from before this embedder. Once is enough."""
-        if self._static is None:
-            return
-        embedder, index = self._static.embedder, self._static.index
-        while some := self._store.pending(embedder.fingerprint, _STATIC_AT_ONCE):
-            keys = [key for key, _ in some]
-            vectors = embedder.encode([text for _, text in some])
-            self._store.add_vectors(embedder.fingerprint, keys, vectors)
-            index.add(keys, vectors)
-
     def _keys(self, changes: Sequence[FileChange]) -> set[str]:
         if self._static is None:
             return set()
         return {key for change in changes for key in self._store.keys_of(change.path)}
 
-    def _embed_static(self, before: set[str], after: set[str]) -> None:
+    def _embed_new(self, before: set[str], after: set[str]) -> None:
         """Vectors for what is new; what no chunk uses any more leaves the index."""
         if self._static is None:
             return

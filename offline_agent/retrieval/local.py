@@ -23,7 +23,7 @@ class LocalIndex:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._store = place.store()
-        self._static = place.static(self._store)
+        self._loaded = place.load(self._store)
         self._weights = place.weights()
         self._files_total = 0
         self._problem = ""
@@ -33,7 +33,7 @@ class LocalIndex:
         from what that process has stored so far, and `status().problem` names it."""
         try:
             with owned(self._place.directory):
-                indexer = self._place.indexer(self._store, self._static)
+                indexer = self._place.indexer(self._store, self._loaded)
                 indexer.refresh(progress)
                 self._files_total = indexer.files_total
         except AlreadyOwned as error:
@@ -45,7 +45,7 @@ class LocalIndex:
 
     def search(self, query: str, limit: int) -> SearchResult:
         started = time.monotonic()
-        result = search(self._store, query, limit, self._weights, self._static)
+        result = search(self._store, self._loaded, query, limit, self._weights)
         log_search(query, result, started)
         return result
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from offline_agent.retrieval.evidence import Candidate, Evidence
-from offline_agent.retrieval.terms import split_identifier
+from offline_agent.retrieval.terms import split_identifier, stem
 
 _TEST = re.compile(
     r"(^|/)(tests?|testing|specs?|__tests__|testdata|fixtures|benchmarks?)/|"
@@ -56,22 +56,22 @@ def is_vendored(path: str) -> bool:
 
 def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """A definition all of whose name is in the question is more likely meant than one that only mentions the same words."""
-    asked = {_stem(term) for term in evidence.query.title_terms}
+    asked = {stem(term) for term in evidence.query.title_terms}
     gains = {}
     for number, one in evidence.candidates.items():
         parts = split_identifier(one.symbol.rpartition(".")[2])
-        if one.kind in ("function", "class") and parts and asked.issuperset(map(_stem, parts)):
+        if one.kind in ("function", "class") and parts and asked.issuperset(map(stem, parts)):
             gains[number] = Gain(weight * _share(parts, asked), f"its name is in the question: {one.symbol}")
     return gains
 
 
 def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """A file whose own name is in the question: "Raise error when blueprint name contains a dot", blueprints.py."""
-    asked = {_stem(term) for term in evidence.query.title_terms}
+    asked = {stem(term) for term in evidence.query.title_terms}
     gains = {}
     for number, one in evidence.candidates.items():
         parts = split_identifier(_own_name(one.path))
-        if parts and asked.issuperset(map(_stem, parts)):
+        if parts and asked.issuperset(map(stem, parts)):
             gains[number] = Gain(weight, f"its file's name is in the question: {one.path.rpartition('/')[2]}")
     return gains
 
@@ -172,11 +172,3 @@ def _own_name(path: str) -> str:
 def _share(parts: list[str], asked: set[str]) -> float:
     """How much of the question a name covers: two words of a compound say more than one."""
     return min(1.0, 0.5 * len(set(parts)))
-
-
-def _stem(term: str) -> str:
-    """Crude, and the same on both sides: blueprints, blueprint."""
-    for ending in ("ings", "ing", "ies", "es", "ed", "s"):
-        if term.endswith(ending) and len(term) - len(ending) >= 3:
-            return term[: -len(ending)]
-    return term

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from offline_agent.retrieval.evidence import RANKINGS, Dense, gather
+from offline_agent.retrieval.evidence import RANKINGS, gather
+from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Query, Shape
 from offline_agent.retrieval.rank import Ranked, Weights, rank
 from offline_agent.retrieval.store import Store
@@ -14,18 +15,18 @@ LONGEST_QUERY = 20_000
 
 def search(
     store: Store,
+    loaded: Loaded,
     text: str,
     limit: int,
     weights: Mapping[Shape, Weights],
-    static: Dense | None = None,
     dense: Dense | None = None,
 ) -> SearchResult:
     """The best `limit` chunks; a definition the question names comes first."""
-    took_part = SearchResult(static=static is not None, dense=dense is not None)
+    took_part = SearchResult(static=loaded.static is not None, dense=dense is not None)
     if not text.strip() or limit <= 0:
         return took_part
     query = Query(text=text[:LONGEST_QUERY])
-    best = rank(gather(store, query, static, dense), weights[query.shape])[:limit]
+    best = rank(gather(store, loaded, query, dense), weights[query.shape])[:limit]
     chunks = store.chunks([one.candidate.id for one in best])
     hits = tuple(_hit(one, chunks[one.candidate.id]) for one in best if one.candidate.id in chunks)
     return took_part.model_copy(update={"hits": hits})

@@ -3,7 +3,7 @@
     files        path -> size, mtime, SHA-256 of what is indexed
     skipped      path -> size, mtime and why it is not indexed, so that it is not read again until it changes
     chunks       spans of files with their text
-    chunks_fts   full-text index over our own terms (see terms.py), without the text itself; rowid = chunks.id
+    words        the terms of each file's chunks (see words.py)
     definitions  names that files define, and where
     links        who uses and imports whom, in some tables of their own (see links.py)
     vectors      (embedder fingerprint, chunk key) -> float16 values, little-endian
@@ -17,13 +17,14 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offline_agent.protocols import Database
 from offline_agent.retrieval import links
 from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.read import Unread
-from offline_agent.retrieval.terms import terms
+from offline_agent.retrieval.words import FileWords, file_words
 from offline_agent.types import Chunk, Definition, FileState, Skipped
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "signature TEXT, kind TEXT, text TEXT, key TEXT)",
         "CREATE INDEX chunks_path ON chunks (path, start_line)",
         "CREATE INDEX chunks_key ON chunks (key)",
-        "CREATE VIRTUAL TABLE chunks_fts USING fts5 (symbol, path, body, content = '', contentless_delete = 1, "
-        "tokenize = \"porter unicode61 tokenchars '_'\")",
+        "CREATE TABLE words (file INTEGER PRIMARY KEY, first INTEGER, lengths BLOB, postings BLOB)",
         "CREATE TABLE definitions (id INTEGER PRIMARY KEY, file INTEGER, name TEXT, symbol TEXT, kind TEXT, "
         "start_line INTEGER, end_line INTEGER, signature TEXT)",
         "CREATE INDEX definitions_file ON definitions (file)",
@@ -127,7 +127,7 @@ class Store:
             numbered = list(enumerate(content.chunks, last + 1))
             insert = self._database.executemany
             insert("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_chunk_row, numbered))
-            insert("INSERT INTO chunks_fts (rowid, symbol, path, body) VALUES (?, ?, ?, ?)", map(_fts_row, numbered))
+            self._run("INSERT INTO words VALUES (?, ?, ?, ?)", (file, *file_words(last + 1, content.chunks)))
             insert(
                 "INSERT INTO definitions (file, name, symbol, kind, start_line, end_line, signature) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -139,10 +139,10 @@ class Store:
 
     def delete_file(self, path: str) -> None:
         with self.transaction():
-            self._run("DELETE FROM chunks_fts WHERE rowid IN (SELECT id FROM chunks WHERE path = ?)", (path,))
             self._run("DELETE FROM chunks WHERE path = ?", (path,))
             for (file,) in self._rows("SELECT id FROM files WHERE path = ?", (path,)):
                 self._run("DELETE FROM definitions WHERE file = ?", (file,))
+                self._run("DELETE FROM words WHERE file = ?", (file,))
                 self.links.remove(file)
                 self._run("DELETE FROM files WHERE id = ?", (file,))
             self._run("DELETE FROM skipped WHERE path = ?", (path,))
@@ -199,14 +199,14 @@ class Store:
         sql = "SELECT id FROM chunks WHERE path = ? ORDER BY start_line, id LIMIT ?"
         return [row[0] for row in self._rows(sql, (path, limit))]
 
-    def match(self, expression: str, weights: Sequence[float], limit: int) -> list[tuple[int, float]]:
-        """Ids with their BM25 score, best first; `weights` are for symbol, path and body."""
+    def words(self, paths: Sequence[str] | None = None) -> dict[str, FileWords]:
+        """The words of these files, or of all."""
         rows = self._rows(
-            "SELECT rowid, -bm25(chunks_fts, ?, ?, ?) AS score FROM chunks_fts WHERE chunks_fts MATCH ? "
-            "ORDER BY score DESC, rowid LIMIT ?",
-            (*weights, expression, limit),
+            "SELECT path, first, lengths, postings FROM words JOIN files ON files.id = file "
+            "WHERE ?1 IS NULL OR path IN (SELECT value FROM json_each(?1)) ORDER BY file",
+            (None if paths is None else json.dumps(paths),),
         )
-        return [(row[0], row[1]) for row in rows]
+        return {row[0]: FileWords(*row[1:]) for row in rows}
 
     def places(self, ids: Sequence[int]) -> dict[int, tuple[str, str, str, int]]:
         """Path, symbol, kind and first line of each chunk."""
@@ -292,16 +292,23 @@ class Store:
         )
         return {row[0] for row in rows}
 
+    def vectors_in_use(self, embedder: str) -> Iterator[tuple[list[str], "NDArray[np.float32]"]]:
+        """Every vector of this embedder that a chunk has now, some at a time."""
+        rows = self._database.execute(
+            "SELECT key, vector FROM vectors WHERE embedder = ? AND EXISTS (SELECT 1 FROM chunks WHERE chunks.key = vectors.key)",
+            (embedder,),
+        )
+        waiting = iter(rows)
+        while some := list(islice(waiting, _VECTORS_AT_ONCE)):
+            yield _vectors(some)
+
     def vectors(self, embedder: str, keys: Sequence[str]) -> Iterator[tuple[list[str], "NDArray[np.float32]"]]:
         """The vectors of `keys`, some at a time."""
-        import numpy as np
-
         sql = "SELECT key, vector FROM vectors WHERE embedder = ? AND key IN (SELECT value FROM json_each(?))"
         for start in range(0, len(keys), _VECTORS_AT_ONCE):
             rows = self._rows(sql, (embedder, json.dumps(keys[start : start + _VECTORS_AT_ONCE])))
             if rows:
-                values = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
-                yield [row[0] for row in rows], values.reshape(len(rows), -1).astype(np.float32)
+                yield _vectors(rows)
 
     def purge_vectors(self, now: float | None = None) -> None:
         """Drops vectors that no chunk has used for a month, and the oldest of very many. It looks at all, so once an hour at most.
@@ -338,6 +345,13 @@ class Store:
         list(self._database.execute(sql, parameters))
 
 
+def _vectors(rows: Sequence[tuple[Any, ...]]) -> tuple[list[str], "NDArray[np.float32]"]:
+    import numpy as np
+
+    values = np.frombuffer(b"".join(row[1] for row in rows), dtype="<f2")
+    return [row[0] for row in rows], values.reshape(len(rows), -1).astype(np.float32)
+
+
 def _state(row: Sequence[Any]) -> FileState:
     return FileState(path=row[0], size=row[1], mtime_ns=row[2], sha256=row[3])
 
@@ -355,8 +369,3 @@ def _definition(row: Sequence[Any]) -> Definition:
 def _chunk_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:
     number, one = numbered
     return number, one.path, one.start_line, one.end_line, one.symbol, one.signature, one.kind, one.text, one.key
-
-
-def _fts_row(numbered: tuple[int, Chunk]) -> tuple[Any, ...]:
-    number, chunk = numbered
-    return number, " ".join(terms(chunk.symbol)), " ".join(terms(chunk.path)), " ".join(terms(chunk.text))

@@ -25,6 +25,17 @@ _QUESTION_WORDS = frozenset(
     )
 )
 
+_ENDINGS = (
+    ("sses", "ss"),
+    ("ies", "y"),
+    ("ings", ""),
+    ("ing", ""),
+    ("ed", ""),
+    ("es", ""),
+    ("ss", "ss"),
+    ("s", ""),
+    ("e", ""),
+)
 _ABBREVIATIONS = ("e.g", "i.e")
 
 
@@ -42,6 +53,17 @@ def terms(text: str) -> list[str]:
 def _word_terms(word: str) -> tuple[str, ...]:
     whole, parts = word.lower(), split_identifier(word)
     return (whole,) if parts == [whole] else (whole, *parts)
+
+
+@lru_cache(maxsize=100_000)
+def stem(term: str) -> str:
+    """Without a plural's or a verb's ending, so that "cookies" finds `cookie`. Crude, and the same for what is stored and asked."""
+    if len(term) < 4 or "_" in term:
+        return term
+    for ending, instead in _ENDINGS:
+        if term.endswith(ending) and len(term) - len(ending) >= 3:
+            return term[: -len(ending)] + instead
+    return term
 
 
 def split_identifier(word: str) -> list[str]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from offline_agent.retrieval.evidence import Dense
 from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.hashing import HashingEmbedder
 from offline_agent.retrieval.indexer import embed_pending
+from offline_agent.retrieval.loaded import Dense, load
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.rank import load_weights
 from offline_agent.retrieval.search import search as search_with
@@ -64,7 +64,7 @@ def store(repo: Repo, place: Place) -> Iterator[Store]:
 
 
 def search(store: Store, query: str, limit: int, dense: Dense | None = None) -> SearchResult:
-    return search_with(store, query, limit, WEIGHTS, dense=dense)
+    return search_with(store, load(store), query, limit, WEIGHTS, dense)
 
 
 def first(store: Store, query: str) -> tuple[str, str]:

@@ -1,0 +1,53 @@
+"""What of an index is held in memory to answer quickly: words, and the static embedder with its vectors."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from offline_agent.protocols import Embedder, VectorIndex
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.words import WordIndex
+
+_AT_ONCE = 2000  # texts
+
+
+@dataclass(frozen=True)
+class Dense:
+    """An embedder and the index of its vectors: they only ever come together."""
+
+    embedder: Embedder
+    index: VectorIndex
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """In step with the store as long as who writes there says what it changed. Any thread may search it."""
+
+    words: WordIndex
+    static: Dense | None = None
+
+    def changed(self, store: Store, paths: Iterable[str]) -> None:
+        """These files were stored, or removed."""
+        some = list(paths)
+        known = store.words(some)
+        self.words.update({path: known.get(path) for path in some})
+
+
+def load(store: Store, load_static: Callable[[], Embedder] | None = None) -> Loaded:
+    """What the store holds now."""
+    static = None
+    if load_static is not None:
+        static = Dense(load_static(), ExactIndex())
+        for keys, vectors in store.vectors_in_use(static.embedder.fingerprint):
+            static.index.add(keys, vectors)
+    return Loaded(WordIndex(store.words), static)
+
+
+def embed_static(store: Store, static: Dense) -> None:
+    """Static vectors for every chunk that has none: those of an index from before this embedder. Only for who may write."""
+    embedder, index = static.embedder, static.index
+    while some := store.pending(embedder.fingerprint, _AT_ONCE):
+        keys = [key for key, _ in some]
+        vectors = embedder.encode([text for _, text in some])
+        store.add_vectors(embedder.fingerprint, keys, vectors)
+        index.add(keys, vectors)
