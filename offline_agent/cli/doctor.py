@@ -14,6 +14,7 @@ from offline_agent.cli.options import add_model, add_repository, program_for
 from offline_agent.cli.terminal import printable, readable
 from offline_agent.cli.vault import opened_by
 from offline_agent.errors import AgentError
+from offline_agent.settings import POLICY
 
 _PACKAGES = (
     "llama-cpp-python",
@@ -85,7 +86,8 @@ def examine(program: app.Program) -> Iterator[Check]:
     yield from _swap()
     yield _index(program, storage)
     yield _watches()
-    yield Check("network", "ok", "no provider is configured; nothing here opens a connection")
+    yield _policy(program)
+    yield _network(program)
 
 
 def _checked(name: str, look: Callable[[], str]) -> Check:
@@ -156,6 +158,24 @@ def _index_size(program: app.Program) -> str:
     status = program.index_status()
     size = f"{status.files} files, {status.chunks} chunks, {status.vectors} vectors"
     return f"{size} for {program.repository.root}; vectors are searched in memory, rebuilt from the vault at each start"
+
+
+def _policy(program: app.Program) -> Check:
+    fixed = program.settings.policy
+    return Check("policy", "ok", f"fixes {', '.join(fixed)}" if fixed else f"{POLICY} fixes nothing")
+
+
+def _network(program: app.Program) -> Check:
+    url = program.settings.index.chroma_url
+    if not url:
+        return Check("network", "ok", "no provider and no server is configured; nothing here opens a connection")
+    return Check(
+        "network",
+        "note",
+        f"the index worker connects to the Chroma server {url} [index.chroma_url], through a relay that knows no other "
+        "address; it sends ids and vectors of chunks, and of each question its vector; no text",
+        "A vector can be turned back into text: whoever runs that server can read the repository and the questions.",
+    )
 
 
 def _gpu() -> Check:

@@ -3,7 +3,7 @@
 import argparse
 
 from offline_agent import __version__
-from offline_agent.cli import ask, audit, chat, doctor, index, logs, search, sessions, vault
+from offline_agent.cli import ask, audit, chat, credentials, doctor, index, logs, search, sessions, vault
 
 _EPILOG = """\
 examples:
@@ -18,8 +18,9 @@ examples:
   offline-agent logs --follow --level warning         what goes wrong, as it happens
   offline-agent doctor                                what is installed, and is it what it should be
 
-Nothing here opens a network connection. Exit codes: 0 done, 2 usage, 10 repository, 20 index, 21 storage, 30-31 embedder,
-40-45 model, 50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 130 stopped.
+Nothing here opens a network connection, unless a server is named in the settings. Exit codes: 0 done, 2 usage, 10 repository,
+20 index, 21 storage, 30-31 embedder, 40-45 model, 50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use),
+130 stopped.
 """
 
 
@@ -32,6 +33,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"offline-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (chat, ask, search, index, sessions, vault, audit, logs, doctor):
+    for command in (chat, ask, search, index, sessions, vault, audit, logs, credentials, doctor):
         command.add_to(commands)
     return parser

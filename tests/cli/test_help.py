@@ -14,6 +14,7 @@ HELPED = [
     *("ask", "chat", "search", "index", "doctor", "logs"),
     *("vault", *(f"vault {action}" for action in VAULT)),
     *("sessions", *(f"sessions {action}" for action in ("list", "show", "export", "delete"))),
+    *("credentials", *(f"credentials {action}" for action in ("set", "list", "remove"))),
     *("audit", *(f"audit {action}" for action in ("show", "verify", "export"))),
 ]
 
