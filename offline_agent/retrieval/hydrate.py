@@ -115,7 +115,7 @@ class RisingIndex:
         count, started = 0, time.monotonic()
         while not self._is_resting() and not should_stop() and (told := self._tell_some()):
             count += told
-            self._give_way()
+            self.give_way()
         if self.risen:
             self.problem = ""
         if count:
@@ -158,7 +158,8 @@ class RisingIndex:
                 # Chroma puts off a part of its work until it is first asked: nobody should have to wait for that.
                 graph.search(vectors[0], 1)
 
-    def _give_way(self) -> None:
+    def give_way(self) -> None:
+        """Waits while a search is answered, but not for ever: before each piece of work that would slow it down."""
         time.sleep(_PAUSE)
         with self._changed:
             self._changed.wait_for(lambda: not self._preferred, _PATIENCE)

@@ -190,18 +190,22 @@ def embed_pending(
     index: VectorIndex,
     largest: int,
     should_stop: Callable[[], bool],
+    hot: Callable[[], Sequence[str]] = tuple,
+    give_way: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Embeds what has no vector yet; True when nothing is left, False when it was told to stop.
+    """Embeds what has no vector yet; True when nothing is left, False when it was told to stop. The files at the paths `hot` come
+    first; `give_way` is called before each batch, and may wait.
 
     Each batch is committed before the next begins: a kill costs one batch. Batches are at most `largest` texts and take about
     as long as a query may be kept waiting, so they are small on a slow CPU and full on a GPU.
     """
     characters = _FIRST_BATCH
-    while window := store.pending(embedder.fingerprint, _WINDOW):
+    while window := store.pending(embedder.fingerprint, _WINDOW, hot()):
         window.sort(key=lambda pending: -len(pending[1]))
         while window:
             if should_stop():
                 return False
+            give_way()
             # Each text costs as much as the longest of its batch, to which it is padded.
             size = min(largest, max(1, characters // len(window[0][1])))
             batch, window = window[:size], window[size:]

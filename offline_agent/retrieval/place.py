@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offline_agent.protocols import Database, Embedder, Reranker, TokenCounter, VectorIndex
+from offline_agent.retrieval.borrow import Borrow, nobody
 from offline_agent.retrieval.indexer import Indexer
 from offline_agent.retrieval.loaded import Loaded, load
 from offline_agent.retrieval.query import Shape
@@ -17,8 +18,9 @@ from offline_agent.settings import IndexSettings
 class Place:
     """One repository and where its index lives.
 
-    `directory` is private and holds the lock and the socket; `declarations` is the shipped `index/`. Only indexing
-    needs the counter. `load_embedder` and `open_vectors` (given the fingerprint) load torch and Chroma, in the worker alone.
+    `directory` is private and holds the lock and the socket; `declarations` is the shipped `index/`. Only indexing needs the
+    counter. `borrow` asks other indexes for vectors. `load_embedder` and `open_vectors` (given the fingerprint) load torch and
+    Chroma, in the worker alone.
     """
 
     root: Path
@@ -31,6 +33,7 @@ class Place:
     open_vectors: Callable[[str], VectorIndex]
     index: IndexSettings
     batch: int = 32
+    borrow: Borrow = nobody
     load_static: Callable[[], Embedder] | None = None
     load_reranker: Callable[[], Reranker] | None = None
 

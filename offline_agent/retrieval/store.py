@@ -70,6 +70,9 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("CREATE TABLE spare (key TEXT PRIMARY KEY, since REAL) WITHOUT ROWID",),
 )
 
+SCHEMA = len(_MIGRATIONS)
+"""The version of a store's tables."""
+
 # Longer than a branch rests before somebody comes back to it. A vector of each embedder is about 1.3 KB.
 _SPARE_SECONDS = 30 * 86_400.0
 _SPARE_KEYS = 100_000

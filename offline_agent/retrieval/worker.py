@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 
 from offline_agent.errors import AgentError, EmbedderError, RepositoryError, StorageError
+from offline_agent.retrieval.borrow import Borrower
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
+from offline_agent.retrieval.hot import HotFiles
 from offline_agent.retrieval.hydrate import RisingIndex
 from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.loaded import Dense
@@ -64,6 +66,7 @@ class Worker:
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
         self._tidy_at = 0.0
+        self._hot = HotFiles()
 
     def run(self, lifeline: int | None = None) -> None:
         """Raises IndexUnavailable when another process owns the index. `lifeline` is a descriptor, standard input as a rule."""
@@ -135,6 +138,8 @@ class Worker:
             return _ROOT_SECONDS if isinstance(error, RepositoryError) else _RETRY_SECONDS
         self._say("index", "")
         if changes:
+            if batch is not None and not batch.rescan:
+                self._hot.touch(change.path for change in changes)
             self._changed.set()
         for ticket in waiting:
             ticket.set()
@@ -174,6 +179,7 @@ class Worker:
             self._embed_until_stopped(store, Dense(embedder, self._vectors))
 
     def _embed_until_stopped(self, store: Store, dense: Dense) -> None:
+        borrower = Borrower(self._place.borrow)
         while True:
             self._changed.clear()
             if self._stopping.is_set():  # looked at after clearing: `stop` sets both, this one first
@@ -182,8 +188,15 @@ class Worker:
                 reconcile(store, dense.embedder.fingerprint, dense.index)
                 self._dense = dense
                 self._enter(IndexPhase.EMBEDDING)
+                borrower.fill(store, dense.embedder.fingerprint, dense.index)
                 complete = embed_pending(
-                    store, dense.embedder, dense.index, self._place.batch, should_stop=self._changed.is_set
+                    store,
+                    dense.embedder,
+                    dense.index,
+                    self._place.batch,
+                    should_stop=self._changed.is_set,
+                    hot=self._hot.paths,
+                    give_way=self._vectors.give_way,
                 )
                 self._say("embedder", "")
             except AgentError as error:
@@ -219,6 +232,7 @@ class Worker:
             self._watcher.catch_up(request.patience)
         with self._vectors.preferred():
             result = self._found(store, request, self._dense)
+        self._hot.touch(hit.chunk.path for hit in result.hits)
         log_search(request.query, result, started)
         return result
 
