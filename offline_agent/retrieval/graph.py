@@ -3,9 +3,8 @@
 An edge goes from a file to what it uses. It is made when asked for, from the tables of links.py, so it is as current as they are.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from offline_agent.retrieval.links import Reference
@@ -13,7 +12,6 @@ from offline_agent.retrieval.modules import family, module, resolve, root_of
 from offline_agent.retrieval.store import Store
 
 _IMPORT = 0.5  # about as much as one name that only this file uses
-_MOST_TIMES = 9  # that a file says a name more often than this adds nothing
 _NAMES_SHOWN = 3
 _USERS_SHARE = 0.5  # who uses a good file is half as likely meant as what the file uses
 _DAMPING = 0.85  # Page and Brin, 1998
@@ -37,15 +35,15 @@ class Neighbour(NamedTuple):
 
 def edges(store: Store, paths: Sequence[str]) -> list[Edge]:
     """Edges from and to the given files, sorted by their ends. Who uses a name that most files use is left out."""
-    files = list(store.file_ids(paths).values())
-    references, imports = store.links.references_of(files), store.links.imports_of(files)
-    numbers = {number for one in references for number in one[:2]} | {n for one in imports for n in (one[0], one[2])}
+    files = set(store.file_ids(paths).values())
+    references, imports = store.links.references_of(list(files)), store.links.imports_of(list(files))
+    numbers = {one[0] for one in references} | {one[1] for one in references}
+    numbers |= {one[0] for one in imports} | {one[2] for one in imports}
     known = store.file_paths(list(numbers))
-    asked = set(paths)
     links = _joined(references, _resolved(imports, known, _packages(store, imports, known)), known)
-    near = {pair: link for pair, link in links.items() if pair[0] in asked or pair[1] in asked}
-    names = store.links.names({number for link in near.values() for number in link.telling()})
-    return [Edge(*pair, link.weight, link.why(names)) for pair, link in sorted(near.items())]
+    names = store.links.names({one[2] for one in references})
+    near = ((pair, link) for pair, link in links.items() if pair[0] in files or pair[1] in files)
+    return sorted(Edge(known[source], known[target], link.weight, link.why(names)) for (source, target), link in near)
 
 
 def all_edges(store: Store) -> list[Edge]:
@@ -54,7 +52,7 @@ def all_edges(store: Store) -> list[Edge]:
     packages = {path.rpartition("/")[0] for path in known.values() if path.endswith("__init__.py")}
     imports = _resolved(store.links.imports(), known, packages)
     links = _joined(store.links.references(), imports, known)
-    return [Edge(*pair, link.weight) for pair, link in sorted(links.items())]
+    return sorted(Edge(known[source], known[target], link.weight) for (source, target), link in links.items())
 
 
 def neighbour_scores(found: Iterable[Edge], seeds: Mapping[str, float]) -> dict[str, Neighbour]:
@@ -105,70 +103,64 @@ def pagerank(found: Iterable[Edge], personal: Mapping[str, float]) -> dict[str, 
     return dict(zip(paths, rank.tolist(), strict=True))
 
 
-def telling(definers: int, users: int) -> float:
-    """How much a name says about who is meant: less the more files define it, and less the more use it."""
-    return 1.0 / (definers * math.log2(1 + max(1, users)))
-
-
 class _Link:
-    """What joins two files."""
+    """What joins two files: the weight of all that does, the names with what each says, and what is imported."""
+
+    __slots__ = ("module", "names", "weight")
 
     def __init__(self) -> None:
         self.weight = 0.0
-        self._names: dict[int, float] = {}
-        self._module = ""
-
-    def use(self, name: int, weight: float) -> None:
-        self.weight += weight
-        self._names[name] = weight
-
-    def include(self, target: str) -> None:
-        self.weight += _IMPORT
-        self._module = target
-
-    def telling(self) -> list[int]:
-        """The names that say most."""
-        return sorted(self._names, key=lambda name: (-self._names[name], name))[:_NAMES_SHOWN]
+        self.names: list[tuple[float, int]] = []
+        self.module = ""
 
     def why(self, names: Mapping[int, str]) -> str:
-        return f"uses {', '.join(names[name] for name in self.telling())}" if self._names else f"imports {self._module}"
+        if not self.names:
+            return f"imports {self.module}"
+        if len(self.names) == 1:
+            return f"uses {names[self.names[0][1]]}"
+        most = sorted(self.names, key=lambda one: (-one[0], names[one[1]]))[:_NAMES_SHOWN]
+        return f"uses {', '.join(names[name] for _, name in most)}"
 
 
-_Imports = Mapping[tuple[int, int], str]
+_Pair = tuple[int, int]
+_Imports = Mapping[_Pair, str]
 """(importing file, imported file) -> what it is imported as"""
 
 
-def _joined(
-    references: Iterable[Reference], imports: _Imports, known: Mapping[int, str]
-) -> dict[tuple[str, str], _Link]:
-    links: dict[tuple[str, str], _Link] = defaultdict(_Link)
+def _joined(references: Iterable[Reference], imports: _Imports, known: Mapping[int, str]) -> dict[_Pair, _Link]:
+    links: dict[_Pair, _Link] = defaultdict(_Link)
     language = {number: family(path) for number, path in known.items()}
-    for source, target, name, times, definers, users in _meant(references, imports):
+    for source, target, name, _, weight in _meant(references, imports):
         if language[source] == language[target]:  # the same name in another language is a coincidence
-            weight = math.sqrt(min(times, _MOST_TIMES)) * telling(definers, users)
-            links[known[source], known[target]].use(name, weight)
-    for (source, target), what in imports.items():
-        links[known[source], known[target]].include(what)
+            link = links[source, target]
+            link.weight += weight
+            link.names.append((weight, name))
+    for pair, what in imports.items():
+        link = links[pair]
+        link.weight += _IMPORT
+        link.module = what
     return links
 
 
-def _meant(references: Iterable[Reference], imports: _Imports) -> list[Reference]:
+def _meant(references: Iterable[Reference], imports: _Imports) -> Iterator[Reference]:
     """Where several files define a name, the one that the using file imports is meant."""
-    clear, doubtful = [], defaultdict(list)
+    doubtful: dict[_Pair, list[Reference]] = defaultdict(list)
     for one in references:
-        if one.definers == 1:
-            clear.append(one)
+        if one[3] == 1:
+            yield one
         else:
-            doubtful[one.source, one.name].append(one)
+            doubtful[one[0], one[2]].append(one)
     for some in doubtful.values():
-        imported = [one for one in some if (one.source, one.target) in imports]
-        clear += [one._replace(definers=len(imported)) for one in imported] or some
-    return clear
+        imported = [one for one in some if one[:2] in imports]
+        for source, target, name, definers, weight in imported:
+            yield source, target, name, definers, weight * definers / len(imported)
+        if not imported:
+            yield from some
 
 
 def _resolved(
     imports: Iterable[tuple[int, str, int]], known: Mapping[int, str], packages: set[str]
-) -> dict[tuple[int, int], str]:
+) -> dict[_Pair, str]:
     candidates: dict[tuple[int, str], list[str]] = defaultdict(list)
     for file, target, candidate in imports:
         candidates[file, target].append(known[candidate])

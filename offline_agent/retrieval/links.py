@@ -33,7 +33,7 @@ TABLES = (
 
 _SHORTEST = 3
 _MOST_DEFINERS = 4
-_MOST_USERS = 64
+_MOST_USERS = 32
 
 # A name that many files define says nothing about which of them is meant; one that the using file defines itself means its own.
 _TELLING = f"length(names.name) >= {_SHORTEST} AND names.definers BETWEEN 1 AND {_MOST_DEFINERS}"
@@ -41,18 +41,15 @@ _NOT_ITS_OWN = (
     "defined.file != refs.file AND (names.definers = 1 OR "
     "NOT EXISTS (SELECT 1 FROM defined AS own WHERE own.name = refs.name AND own.file = refs.file))"
 )
-_ROW = "refs.file, defined.file, names.id, refs.count, names.definers, names.users"
+# How much a name says about two files: less the more files define it, and less the more use it. That a file says it more than
+# nine times adds nothing.
+_WEIGHT = "sqrt(min(refs.count, 9)) / (names.definers * log2(1 + names.users))"
+_ROW = f"refs.file, defined.file, names.id, names.definers, {_WEIGHT}"
 
 
-class Reference(NamedTuple):
-    """A file uses a name that another one defines. Files and the name by their numbers; the last two count files."""
-
-    source: int
-    target: int
-    name: int
-    times: int
-    definers: int
-    users: int
+Reference = tuple[int, int, int, int, float]
+"""A file uses a name that another one defines: the numbers of both files and of the name, how many files define it, and how much
+that says. There may be hundreds of thousands."""
 
 
 class Standing(NamedTuple):
@@ -80,8 +77,8 @@ class Links:
         self._run("INSERT OR IGNORE INTO names (name) SELECT value FROM json_each(?)", (defined,))
         self._run("INSERT OR IGNORE INTO names (name) SELECT key FROM json_each(?)", (used,))
         named = "FROM json_each(?) AS given CROSS JOIN names ON names.name ="
-        self._run(f"INSERT INTO defined SELECT names.id, ? {named} given.value", (file, defined))  # noqa: S608
-        self._run(f"INSERT INTO refs SELECT ?, names.id, given.value {named} given.key", (file, used))  # noqa: S608
+        self._run(f"INSERT INTO defined SELECT names.id, ? {named} given.value", (file, defined))
+        self._run(f"INSERT INTO refs SELECT ?, names.id, given.value {named} given.key", (file, used))
         insert = self._database.executemany
         insert("INSERT INTO modules VALUES (?, ?)", [(one, file) for one in keys(path)])
         targets = sorted({own(target) for target in content.imports} - {""})
@@ -111,15 +108,14 @@ class Links:
             f"CROSS JOIN refs ON refs.name = names.id WHERE {_NOT_ITS_OWN}"
         )
         rows = dict.fromkeys([*self._rows(used, (asked,)), *self._rows(users, (asked,))])
-        return [Reference(*row) for row in rows]
+        return list(rows)
 
     def references(self) -> list[Reference]:
         """All of them: for the whole graph."""
-        rows = self._rows(
+        return self._rows(
             f"SELECT {_ROW} FROM names CROSS JOIN defined ON defined.name = names.id "  # noqa: S608
             f"CROSS JOIN refs ON refs.name = names.id WHERE {_TELLING} AND {_NOT_ITS_OWN}"
         )
-        return [Reference(*row) for row in rows]
 
     def names(self, numbers: Iterable[int]) -> dict[int, str]:
         sql = "SELECT names.id, names.name FROM json_each(?) AS asked CROSS JOIN names ON names.id = asked.value"

@@ -7,6 +7,7 @@ src/net/tls.h, tls.c         src/net/tls          one module in two files
 """
 
 from collections.abc import Container, Iterable, Sequence
+from functools import lru_cache
 
 _LANGUAGES = {
     "python": "py pyi",
@@ -22,14 +23,17 @@ _LANGUAGES = {
 }
 _FAMILIES = {ending: language for language, endings in _LANGUAGES.items() for ending in endings.split()}
 _DIRECTORY_FILES = {"python": ("__init__",), "javascript": ("index",), "rust": ("mod", "lib", "main")}
+_REMEMBERED = 50_000  # paths: a graph asks for the same ones over and over
 _HOST_COMPONENTS = 3  # github.com/owner/name
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def family(path: str) -> str:
     """The language of a file, one word for languages that import each other's files; empty for what is not code."""
     return _FAMILIES.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def module(path: str) -> str:
     """The path by which others import a file, from the repository's root."""
     directory, _, name = path.rpartition("/")
