@@ -1,6 +1,7 @@
 """Exact at once, Chroma as soon as it has everything, and nothing lost in between."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from offline_agent.errors import StorageError
 from offline_agent.protocols import VectorIndex
 from offline_agent.retrieval.chroma import ChromaIndex
 from offline_agent.retrieval.exact import ExactIndex
-from offline_agent.retrieval.hydrate import RisingIndex
+from offline_agent.retrieval.hydrate import Passing, RisingIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Graph(ExactIndex):
         super().__init__()
         self.searches = 0
         self.broken = False
+        self.error = StorageError
 
     def add(self, keys: Sequence[str], vectors: "NDArray[np.float32]") -> None:
         self._break()
@@ -50,7 +52,7 @@ class Graph(ExactIndex):
 
     def _break(self) -> None:
         if self.broken:
-            raise StorageError("The graph failed: no memory.")
+            raise self.error("The graph failed: no memory.")
 
 
 def never() -> bool:
@@ -141,6 +143,40 @@ def test_a_graph_that_cannot_be_opened_is_done_without() -> None:
     index.hydrate(never)
     assert "scripts/setup" in index.problem
     assert index.search(VECTORS[7], 1)[0][0] == KEYS[7]
+
+
+def test_a_failure_that_may_pass_is_tried_again_but_not_at_once() -> None:
+    first, second = Graph(), Graph()
+    graphs = iter([first, second])
+    index = RisingIndex(lambda: next(graphs), retry_seconds=0.2)
+    index.add(KEYS, VECTORS)
+    index.hydrate(never)
+    first.error, first.broken = Passing, True
+    index.remove(KEYS[:10])
+    index.add(KEYS[:1], VECTORS[:1])
+    index.hydrate(never)
+    assert "tried again every minute" in index.problem
+    index.hydrate(never)  # too early
+    assert len(second) == 0
+    assert index.search(VECTORS[17], 1)[0][0] == KEYS[17]
+    while wait := index.retry_in:
+        time.sleep(wait)
+    index.hydrate(never)
+    assert index.risen
+    assert (index.problem, index.retry_in) == ("", None)
+    assert second.keys() == {KEYS[0], *KEYS[10:]}
+
+
+def test_a_failure_that_stays_is_not_tried_again() -> None:
+    graph = Graph()
+    index = RisingIndex(lambda: graph, retry_seconds=0.0)
+    index.add(KEYS, VECTORS)
+    graph.broken = True
+    index.hydrate(never)
+    graph.broken = False
+    index.hydrate(never)
+    assert index.retry_in is None
+    assert not index.risen
 
 
 def test_it_waits_while_a_search_is_under_way() -> None:
