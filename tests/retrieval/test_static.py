@@ -23,7 +23,7 @@ NAME = "pocket-static"
 MODELS = DECLARATIONS.parent / "models"
 TEXTS = [
     "where are cookies read from the jar?",
-    "src/session.py Session.close\n    def close(self) -> None:\n        for adapter in self.adapters:\n            adapter.close()",
+    "src/session.py Session.close\n    def close(self) -> None:\n        for each in self.open:\n            each.close()",
     "HTTPAdapter getAuth2x sha256 x86_64 [UNK] [CLS] ##ing",
     "Caf\u00e9 na\u00efve \ufb01le \u0416\u0414\u0418 \u65e5\u672c\u8a9e \U0001f600 \u00b2 \u212a",
     "0123456789 3.14159 0xDEADBEEF " + "a1" * 200 + " " + "x" * 500,
