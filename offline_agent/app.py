@@ -13,9 +13,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Reranker, Retriever, Vault, VectorIndex
+from offline_agent.protocols import Database, Reranker, Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -53,10 +53,14 @@ from offline_agent.vault.keys import Keys, PassphraseSource, ScriptedPassphrases
 from offline_agent.vault.logs import parse_since as parse_since
 from offline_agent.vault.opened import OpenVault as OpenVault
 from offline_agent.vault.os_keyring import find_keyring
+from offline_agent.vault.repositories import Repositories
+from offline_agent.vault.schema import MAIN_NAME
 from offline_agent.vault.secret import Secret
 
 if TYPE_CHECKING:
+    from offline_agent.retrieval.borrow import Found as Borrowed
     from offline_agent.retrieval.chroma_http import Server
+    from offline_agent.retrieval.chroma_server import Lender
     from offline_agent.retrieval.place import Place
 
 Progress = Callable[[int, int], None]
@@ -69,6 +73,7 @@ log = logging.getLogger(__name__)
 
 
 _KEY_BYTES = 32
+_NEIGHBOURS = 20  # other repositories whose indexes are asked for vectors; each takes some milliseconds
 _ENDING_SECONDS = 6.0  # an index worker may take as long to end after its session
 _SERVE_INDEX = "from offline_agent.app import serve_index; serve_index()"
 CHROMA = "chroma"
@@ -382,10 +387,40 @@ class Program:
             fingerprint=embed.fingerprint_of(card, settings),
             load_embedder=lambda: embed.load(card, settings),
             open_vectors=self._open_vectors,
+            borrow=self.borrow,
             load_reranker=self._load_reranker if self.settings.index.reranker is not None else None,
             index=self.settings.index,
             batch=settings.batch,
         )
+
+    def borrow(self, fingerprint: str, keys: Sequence[str]) -> "Iterator[Borrowed]":
+        """Vectors that other repositories of this person have already (worktrees and clones, as a rule), then those of the team's
+        server. For any thread, one at a time."""
+        from offline_agent.retrieval.borrow import borrow_from
+
+        wanted = set(keys)
+        for found, vectors in borrow_from(self._neighbours(), fingerprint, keys):
+            wanted.difference_update(found)
+            yield found, vectors
+        if self._lender is not None:
+            yield from self._lender(fingerprint, sorted(wanted))
+
+    @cached_property
+    def _lender(self) -> "Lender | None":
+        if self._server is None:
+            return None
+        from offline_agent.retrieval.chroma_server import Lender
+
+        return Lender(self._server)
+
+    def _neighbours(self) -> Iterator[Callable[[], Database]]:
+        """The indexes of the other repositories, the one that was opened last first. Raises a VaultError."""
+        with closing(self.vault.database(MAIN_NAME, durable=True)) as database:
+            others = [one for one in Repositories(database).all() if one.root != str(self.repository.root)]
+        indexes = self.vault.directory(REPOSITORIES)
+        for other in others[:_NEIGHBOURS]:
+            if (indexes / other.key / "index.db").exists():  # else opening would make one
+                yield partial(self.vault.database, f"{REPOSITORIES}/{other.key}/index")
 
     def _open_vectors(self, fingerprint: str) -> VectorIndex:  # only the worker gets here
         if self._server is None:
@@ -414,7 +449,6 @@ class Program:
     def _authorization(self) -> str | None:
         """What the server is told in the header of that name. For any thread, and read anew each time: it may be set meanwhile."""
         from offline_agent.vault.credentials import Credentials
-        from offline_agent.vault.schema import MAIN_NAME
 
         with closing(self.vault.database(MAIN_NAME, durable=True)) as database:
             return Credentials(database).get(CHROMA)

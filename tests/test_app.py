@@ -155,3 +155,19 @@ def test_a_worker_that_is_about_to_end_is_not_asked(program: Program, tmp_path: 
         with open_program(load_settings(), tmp_path) as next_one:
             assert next_one.index_status().files == 1
             assert next_one.one_shot_retriever().search("first", 1).hits
+
+
+def test_a_clone_borrows_its_vectors(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.py").write_text(f"def shared():\n    return 1\n\n\ndef only_{name}():\n    return 2\n")
+    first, second = (open_program(load_settings(), tmp_path / name) for name in ("a", "b"))
+    with open_program(load_settings(), tmp_path / "c") as never_indexed:
+        assert never_indexed.key
+    with first, second:
+        [stored] = first.complete_retriever().search("shared", 1).hits
+        fingerprint, wanted = first.index_status().embedder, [stored.chunk.key, "0" * 32]
+        assert [keys for keys, _ in second.borrow(fingerprint, wanted)] == [[stored.chunk.key]]
+        assert list(second.borrow("another", wanted)) == []
+        assert list(first.borrow(fingerprint, wanted)) == []  # what is its own is not borrowed
+        assert not list(second.vault.directory(never_indexed.key).iterdir())
