@@ -58,8 +58,9 @@ class Borrower:
         self._borrow = borrow
         self._asked: set[str] | None = None
 
-    def fill(self, store: Store, fingerprint: str, index: VectorIndex) -> int:
-        """How many vectors were borrowed. Raises a StorageError when they cannot be stored."""
+    def fill(self, store: Store, fingerprint: str, index: VectorIndex, dimensions: int | None = None) -> int:
+        """How many vectors were borrowed, of `dimensions` alone where that is given: a server may hand out anything. Raises a
+        StorageError when they cannot be stored."""
         pending = set(store.pending_keys(fingerprint))
         first, asked = self._asked is None, pending & (self._asked or set())
         new = pending - asked
@@ -69,6 +70,9 @@ class Borrower:
         self._asked = pending
         count = 0
         for keys, vectors in self._borrow(fingerprint, sorted(new)):
+            if dimensions not in (None, vectors.shape[1]):
+                log.warning("vectors of %d dimensions are not taken", vectors.shape[1])
+                continue
             store.add_vectors(fingerprint, keys, vectors)
             index.add(keys, vectors)
             count += len(keys)

@@ -188,7 +188,7 @@ class Worker:
                 reconcile(store, dense.embedder.fingerprint, dense.index)
                 self._dense = dense
                 self._enter(IndexPhase.EMBEDDING)
-                borrower.fill(store, dense.embedder.fingerprint, dense.index)
+                borrower.fill(store, dense.embedder.fingerprint, dense.index, dense.embedder.dimensions)
                 complete = embed_pending(
                     store,
                     dense.embedder,
