@@ -68,6 +68,8 @@ class Indexer:
         """
         started = time.monotonic()
         root = identity(self._root)
+        if root is None:
+            raise self._gone()
         if not under:
             self.rules.forget()
         known = _below(self._store.known(), under)
@@ -82,11 +84,8 @@ class Indexer:
             state = known.get(one.path)
             if state is None or (state.size, state.mtime_ns) != (one.size, one.mtime_ns):
                 written.append(one)
-        if root is None or identity(self._root) != root:
-            raise RepositoryError(
-                f"{self._root} is not there any more: it was moved or deleted. Searches answer from what was indexed; "
-                "everything goes on once it is back."
-            )
+        if identity(self._root) != root:
+            raise self._gone()
         self._remember(left_out, known)
         before = sum(state.size >= 0 for state in known.values())
         self.files_total = len(seen) + (self.files_total - before if under else 0)
@@ -103,6 +102,12 @@ class Indexer:
             time.monotonic() - started,
         )
         return gone + [FileChange(path=found.path, kind=ChangeKind.WRITTEN) for found in written]
+
+    def _gone(self) -> RepositoryError:
+        return RepositoryError(
+            f"{self._root} is not there any more: it was moved or deleted. Searches answer from what was indexed; "
+            "everything goes on once it is back."
+        )
 
     def apply(self, changes: Sequence[FileChange], progress: Progress | None = None) -> None:
         """Stores the changes, some files at a time; what is stored can be found at once."""
