@@ -52,7 +52,7 @@ def all_edges(store: Store) -> list[Edge]:
     packages = {path.rpartition("/")[0] for path in known.values() if path.endswith("__init__.py")}
     imports = _resolved(store.links.imports(), known, packages)
     links = _joined(store.links.references(), imports, known)
-    return sorted(Edge(known[source], known[target], link.weight) for (source, target), link in links.items())
+    return [Edge(known[source], known[target], link.weight) for (source, target), link in links.items()]
 
 
 def neighbour_scores(found: Iterable[Edge], seeds: Mapping[str, float]) -> dict[str, Neighbour]:

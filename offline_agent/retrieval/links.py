@@ -32,6 +32,8 @@ TABLES = (
 """Part of a migration that was released: never edit, append (see store.py)."""
 
 _SHORTEST = 3
+_LONG = 9
+_PLAIN = 0.3
 _MOST_DEFINERS = 4
 _MOST_USERS = 32
 
@@ -41,9 +43,11 @@ _NOT_ITS_OWN = (
     "defined.file != refs.file AND (names.definers = 1 OR "
     "NOT EXISTS (SELECT 1 FROM defined AS own WHERE own.name = refs.name AND own.file = refs.file))"
 )
+# A plain word such as `open` or `name` is as often something else's method; a compound or a capital is nobody's by accident.
+_DISTINCT = f"(CASE WHEN length(names.name) >= {_LONG} OR names.name GLOB '*[_A-Z]*' THEN 1.0 ELSE {_PLAIN} END)"
 # How much a name says about two files: less the more files define it, and less the more use it. That a file says it more than
 # nine times adds nothing.
-_WEIGHT = "sqrt(min(refs.count, 9)) / (names.definers * log2(1 + names.users))"
+_WEIGHT = f"{_DISTINCT} * sqrt(min(refs.count, 9)) / (names.definers * log2(1 + names.users))"
 _ROW = f"refs.file, defined.file, names.id, names.definers, {_WEIGHT}"
 
 
@@ -53,12 +57,14 @@ that says. There may be hundreds of thousands."""
 
 
 class Standing(NamedTuple):
-    """How a name that a file defines stands: how many files define it, and how many others use it."""
+    """How a name that a file defines stands: how many files define it, how many others use it, and whether it is its very own (1)
+    or a word that many things are called (less)."""
 
     file: int
     name: str
     definers: int
     users: int
+    distinct: float
 
 
 class Links:
@@ -111,11 +117,14 @@ class Links:
         return list(rows)
 
     def references(self) -> list[Reference]:
-        """All of them: for the whole graph."""
-        return self._rows(
-            f"SELECT {_ROW} FROM names CROSS JOIN defined ON defined.name = names.id "  # noqa: S608
-            f"CROSS JOIN refs ON refs.name = names.id WHERE {_TELLING} AND {_NOT_ITS_OWN}"
+        """All of them, for the whole graph. Those by names that one file alone defines are added up, their names left out: there
+        are hundreds of thousands."""
+        joined = (
+            "FROM names CROSS JOIN defined ON defined.name = names.id CROSS JOIN refs ON refs.name = names.id "
+            f"WHERE {_TELLING} AND {_NOT_ITS_OWN}"
         )
+        certain = f"SELECT refs.file, defined.file, 0, 1, sum({_WEIGHT}) {joined} AND definers = 1 GROUP BY 1, 2"
+        return [*self._rows(certain), *self._rows(f"SELECT {_ROW} {joined} AND definers > 1")]
 
     def names(self, numbers: Iterable[int]) -> dict[int, str]:
         sql = "SELECT names.id, names.name FROM json_each(?) AS asked CROSS JOIN names ON names.id = asked.value"
@@ -149,12 +158,16 @@ class Links:
             "SELECT imports.file, target, modules.file FROM imports CROSS JOIN modules ON modules.key = imports.key"
         )
 
+    def sizes(self) -> dict[str, int]:
+        """How many names each file defines."""
+        return dict(self._rows("SELECT path, count(*) FROM defined CROSS JOIN files ON files.id = file GROUP BY file"))
+
     def standings(self, files: Sequence[int]) -> list[Standing]:
         """Of every name that the files define."""
         rows = self._rows(
-            "SELECT defined.file, names.name, definers, users - EXISTS "
-            "(SELECT 1 FROM refs WHERE refs.file = defined.file AND refs.name = defined.name) "
-            "FROM json_each(?) AS asked CROSS JOIN defined ON defined.file = asked.value "
+            "SELECT defined.file, names.name, definers, users - EXISTS "  # noqa: S608
+            "(SELECT 1 FROM refs WHERE refs.file = defined.file AND refs.name = defined.name), "
+            f"{_DISTINCT} FROM json_each(?) AS asked CROSS JOIN defined ON defined.file = asked.value "
             "CROSS JOIN names ON names.id = defined.name",
             (json.dumps(files),),
         )
