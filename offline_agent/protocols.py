@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from offline_agent.types import Citation, IndexStatus, Message, ModelInfo, Sampling, SearchResult
+from offline_agent.types import Citation, IndexStatus, Message, ModelInfo, RepositoryMap, Sampling, SearchResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,14 @@ class Retriever(Protocol):
     def search(self, query: str, limit: int) -> SearchResult: ...
 
     def status(self) -> IndexStatus: ...
+
+
+class Mapper(Protocol):
+    """Outlines the repository."""
+
+    def repository_map(self, tokens: int, focus: Sequence[str] = (), query: str = "") -> RepositoryMap:
+        """What the rest rests on most, in `tokens` at most by the embedder's tokenizer. With files or directories in `focus`, or
+        words in `query`, what these mean and what is near it."""
 
 
 class ChatModel(Protocol):

@@ -17,6 +17,8 @@ from offline_agent.retrieval.messages import (
     Failed,
     Found,
     Now,
+    Outline,
+    Outlined,
     Reply,
     Search,
     Shutdown,
@@ -27,7 +29,7 @@ from offline_agent.retrieval.messages import (
     send,
     socket_address,
 )
-from offline_agent.types import IndexStatus, SearchResult, Value
+from offline_agent.types import IndexStatus, RepositoryMap, SearchResult, Value
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ _GONE = "The index worker ended. Run the command again: it goes on where it stop
 
 
 class RemoteIndex:
-    """A Retriever that asks a running worker. Threads take turns."""
+    """A Retriever and a Mapper that asks a running worker. Threads take turns."""
 
     def __init__(self, connection: "Connection[bytes, bytes]") -> None:
         self._connection = connection
@@ -49,6 +51,10 @@ class RemoteIndex:
     def search(self, query: str, limit: int) -> SearchResult:
         reply = self._ask(Search(query=query, limit=limit))
         return reply.result if isinstance(reply, Found) else _unexpected(reply)
+
+    def repository_map(self, tokens: int, focus: Sequence[str] = (), query: str = "") -> RepositoryMap:
+        reply = self._ask(Outline(tokens=tokens, focus=tuple(focus), query=query))
+        return reply.map if isinstance(reply, Outlined) else _unexpected(reply)
 
     def status(self) -> IndexStatus:
         reply = self._ask(Status())

@@ -3,12 +3,14 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from offline_agent.retrieval.indexer import Progress
 from offline_agent.retrieval.lock import AlreadyOwned, owned
+from offline_agent.retrieval.map import MAP_HITS, repository_map
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import search
-from offline_agent.types import IndexPhase, IndexStatus, SearchResult
+from offline_agent.types import IndexPhase, IndexStatus, RepositoryMap, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +19,8 @@ SKIPPED_SHOWN = 200
 
 
 class LocalIndex:
-    """A Retriever over what is stored, by words, symbols and the static embedder; `refresh` first brings that up to date. For one
-    thread."""
+    """A Retriever and a Mapper over what is stored, by words, symbols and the static embedder; `refresh` first brings that up to
+    date. For one thread."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -48,6 +50,10 @@ class LocalIndex:
         result = search(self._store, self._loaded, query, limit, self._weights)
         log_search(query, result, started)
         return result
+
+    def repository_map(self, tokens: int, focus: Sequence[str] = (), query: str = "") -> RepositoryMap:
+        hits = self.search(query, MAP_HITS).hits if query else ()
+        return repository_map(self._store, tokens, self._place.load_counter().count, focus, hits)
 
     def status(self) -> IndexStatus:
         counts = self._store.counts(self._place.fingerprint)

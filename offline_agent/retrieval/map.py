@@ -22,6 +22,9 @@ from offline_agent.types import Definition, Hit, MapEntry, RepositoryMap
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
+MAP_HITS = 20
+"""Search results that say which part of a repository is meant."""
+
 _ASIDE = 0.1  # of its rank is left to a test, to documentation, to what others wrote
 _INTERNAL = 0.5  # to a module whose name begins with an underscore
 _VOICE = 0.5  # of a file's voice a test or an example has: what it uses is what is meant for use

@@ -2,6 +2,7 @@
 
     client -> worker                      worker -> client
     search(query, limit)                  found(result)
+    outline(tokens, focus, query)         outlined(map)
     status                                now(status)
     wait(seconds)                         waited(current)
     shutdown                              waited(true), then the worker ends
@@ -20,7 +21,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from offline_agent.errors import IndexUnavailable
-from offline_agent.types import IndexStatus, SearchResult, Value
+from offline_agent.types import IndexStatus, RepositoryMap, SearchResult, Value
 
 SOCKET_FILE = "worker.sock"
 _LONGEST_REQUEST = 1_000_000
@@ -33,6 +34,15 @@ class Search(Value):
     query: str
     limit: int
     patience: float = 1.0
+
+
+class Outline(Value):
+    """Asks for the repository map, of at most `tokens`. `focus` are files and directories, `query` any words."""
+
+    type: Literal["outline"] = "outline"
+    tokens: int
+    focus: tuple[str, ...] = ()
+    query: str = ""
 
 
 class Status(Value):
@@ -55,6 +65,11 @@ class Found(Value):
     result: SearchResult
 
 
+class Outlined(Value):
+    type: Literal["outlined"] = "outlined"
+    map: RepositoryMap
+
+
 class Now(Value):
     type: Literal["now"] = "now"
     status: IndexStatus
@@ -70,8 +85,8 @@ class Failed(Value):
     message: str
 
 
-Request = Annotated[Search | Status | Wait | Shutdown, Field(discriminator="type")]
-Reply = Annotated[Found | Now | Waited | Failed, Field(discriminator="type")]
+Request = Annotated[Search | Outline | Status | Wait | Shutdown, Field(discriminator="type")]
+Reply = Annotated[Found | Outlined | Now | Waited | Failed, Field(discriminator="type")]
 
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Request)
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)

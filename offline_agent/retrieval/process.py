@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from offline_agent.errors import IndexUnavailable
 from offline_agent.retrieval.client import RemoteIndex, start_worker, try_connect
-from offline_agent.types import IndexStatus, SearchResult
+from offline_agent.types import IndexStatus, RepositoryMap, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _PAUSES = (0.0, 0.1, 0.5)
 
 
 class IndexProcess:
-    """A Retriever over the worker of `directory`. A worker that another session started is shared; ours ends with us.
+    """A Retriever and a Mapper over the worker of `directory`. A worker that another session started is shared; ours ends with us.
 
     `greeting` is what a worker that we start reads first (see start_worker).
     """
@@ -37,6 +37,9 @@ class IndexProcess:
 
     def search(self, query: str, limit: int) -> SearchResult:
         return self._ask(lambda remote: remote.search(query, limit))
+
+    def repository_map(self, tokens: int, focus: Sequence[str] = (), query: str = "") -> RepositoryMap:
+        return self._ask(lambda remote: remote.repository_map(tokens, focus, query))
 
     def status(self) -> IndexStatus:
         return self._ask(lambda remote: remote.status())

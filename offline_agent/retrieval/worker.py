@@ -26,13 +26,26 @@ from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
 from offline_agent.retrieval.loaded import Dense
 from offline_agent.retrieval.local import SKIPPED_SHOWN, log_search
 from offline_agent.retrieval.lock import owned
-from offline_agent.retrieval.messages import Failed, Found, Now, Reply, Request, Search, Shutdown, Status, Waited
+from offline_agent.retrieval.map import MAP_HITS, repository_map
+from offline_agent.retrieval.messages import (
+    Failed,
+    Found,
+    Now,
+    Outline,
+    Outlined,
+    Reply,
+    Request,
+    Search,
+    Shutdown,
+    Status,
+    Waited,
+)
 from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.search import search
 from offline_agent.retrieval.serve import listening, reported
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.watch import RESCAN, Batch, Watcher
-from offline_agent.types import FileChange, IndexPhase, IndexStatus, SearchResult
+from offline_agent.types import FileChange, IndexPhase, IndexStatus, RepositoryMap, SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -215,6 +228,8 @@ class Worker:
             match request:
                 case Search():
                     return Found(result=self._search(store, request))
+                case Outline():
+                    return Outlined(map=self._outline(store, request))
                 case Status():
                     return Now(status=self._status(store))
                 case Shutdown():
@@ -235,6 +250,10 @@ class Worker:
         self._hot.touch(hit.chunk.path for hit in result.hits)
         log_search(request.query, result, started)
         return result
+
+    def _outline(self, store: Store, request: Outline) -> RepositoryMap:
+        hits = search(store, self._loaded, request.query, MAP_HITS, self._weights).hits if request.query else ()
+        return repository_map(store, request.tokens, self._place.load_counter().count, request.focus, hits)
 
     def _found(self, store: Store, request: Search, dense: Dense | None) -> SearchResult:
         try:
