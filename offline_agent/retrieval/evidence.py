@@ -61,10 +61,10 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     """Everything that any ranking found for the question."""
     found: dict[str, Signal] = {"words": words(loaded.words, query.terms)}
     if query.shape is Shape.REPORT:
-        found["title"] = words(loaded.words, query.title_terms)
+        found["title"] = words(loaded.words, dict.fromkeys(query.title_terms, 1.0))
     for name, one in (("static", loaded.static), ("dense", dense)):
         if one is not None:
-            found[name] = nearest(store, query.prose, one)
+            found[name] = nearest(store, query.gist, one)
     why: dict[int, dict[str, str]] = defaultdict(dict)
     found["symbol"] = symbols(store, query, why)
     found["path"] = paths(store, query, why)
@@ -72,7 +72,7 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     return Evidence(query, _candidates(store, found, why))
 
 
-def words(index: WordIndex, terms: Sequence[str]) -> Signal:
+def words(index: WordIndex, terms: Mapping[str, float]) -> Signal:
     """BM25 as a share of the best."""
     return _shares(index.search(terms, _DEPTH))
 

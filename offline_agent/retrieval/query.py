@@ -10,6 +10,10 @@ from offline_agent.types import Value
 
 _LONG = 50  # words; a question that is asked by hand is shorter, a pasted issue longer
 _TITLE = 300  # characters
+_TITLE_TIMES = 3
+_TITLE_WEIGHT = 2.0
+_GIST = 1500  # characters
+_TERMS = 200  # of a long report, those said most
 _ENDING = (
     "(?:py|pyi|pyx|js|jsx|mjs|cjs|ts|tsx|go|rs|c|h|cc|cpp|cxx|hpp|hh|java|cs|rb|php|sh|bash|kt|swift|"
     "toml|cfg|ini|ya?ml|json|md|rst)"
@@ -28,6 +32,7 @@ _ABOUT_DOCS = re.compile(
     r"\b(docs?|documentation|documented|readme|changelog|examples?|tutorials?|release)\b", re.IGNORECASE
 )
 _ABOUT_VENDORED = re.compile(r"\b(vendor(ed)?|third.?party|bundled)\b", re.IGNORECASE)
+_CODE = re.compile(r"```.*?```|^(?: {4}|\t).*$|^\s*(?:>>>|\$|File \").*$", re.DOTALL | re.MULTILINE)
 _MARKDOWN_NOISE = re.compile(r"<!--.*?-->|https?://\S+", re.DOTALL)
 
 
@@ -74,12 +79,24 @@ class Query(Value):
         return next((line for line in lines if any(character.isalpha() for character in line)), "")[:_TITLE]
 
     @cached_property
-    def terms(self) -> tuple[str, ...]:
-        return tuple(query_terms(self.prose))
+    def gist(self) -> str:
+        """What to embed: of a report mostly its title, for an embedder that reads everything says nothing in particular."""
+        if self.shape is not Shape.REPORT:
+            return self.text
+        return " ".join([*[self.title] * _TITLE_TIMES, _CODE.sub(" ", self.prose)[:_GIST]])
 
     @cached_property
-    def title_terms(self) -> tuple[str, ...]:
-        return tuple(query_terms(self.title))
+    def terms(self) -> dict[str, float]:
+        """Search terms with their weights: the root of how often each is said, and more for what is in the title of a report."""
+        weights = {term: count**0.5 for term, count in query_terms(self.prose)[:_TERMS]}
+        if self.shape is Shape.REPORT:
+            for term in self.title_terms & weights.keys():
+                weights[term] *= _TITLE_WEIGHT
+        return weights
+
+    @cached_property
+    def title_terms(self) -> frozenset[str]:
+        return frozenset(term for term, _ in query_terms(self.title))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From text to search terms, the same way for what is stored and what is asked."""
 
 import re
+from collections import Counter
 from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
@@ -72,10 +73,11 @@ def split_identifier(word: str) -> list[str]:
     return _DIGITS.sub(" ", spaced).lower().split()
 
 
-def query_terms(query: str) -> list[str]:
-    """The terms of a question without the words of asking, each once; all of them when nothing else is left."""
-    every = list(dict.fromkeys(terms(query)))
-    return [term for term in every if term not in _QUESTION_WORDS] or every
+def query_terms(query: str) -> list[tuple[str, int]]:
+    """The terms of a question without the words of asking, each with how often it is said, most often first; all of them when
+    nothing else is left."""
+    every = Counter(terms(query)).most_common()
+    return [(term, count) for term, count in every if term not in _QUESTION_WORDS] or every
 
 
 def identifiers(query: str) -> list[str]:

@@ -13,7 +13,7 @@ its old chunks are marked as dead, until there are so many that all is sorted ag
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,6 @@ _B = 0.75
 _SYMBOL, _PATH = 8, 4  # a term in the symbol or the path says more than one in the body
 _MOST = 255
 _RECENT = 2000  # chunks that changed before all is sorted again
-_TERMS = 64  # of a long question, the rarest
 
 
 class FileWords(NamedTuple):
@@ -138,8 +137,8 @@ class WordIndex:
             base.alive[begin:end] = False
         self._segments = (base, fresh)
 
-    def search(self, asked: Iterable[str], limit: int) -> list[tuple[int, float]]:
-        """The best chunks' numbers with their scores, best first; ties by number."""
+    def search(self, asked: Mapping[str, float], limit: int) -> list[tuple[int, float]]:
+        """The best chunks' numbers with their scores, best first; ties by number. `asked` has the weight of each term."""
         import numpy as np
 
         segments = self._segments
@@ -147,37 +146,43 @@ class WordIndex:
         if not total:
             return []
         mean = sum(float(segment.lengths.sum()) for segment in segments) / total
-        codes = {_code(stem(term)) for term in asked}
-        found = sorted((_Found(code, segments) for code in codes), key=lambda one: (one.frequency, one.code))[:_TERMS]
+        found = [_Found(code, weight, segments) for code, weight in _weights(asked).items()]
         scores = [_scores(segment, n, found, total, max(mean, 1.0)) for n, segment in enumerate(segments)]
         return _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
 
 
-def _scores(
-    segment: _Segment, number: int, found: "Sequence[_Found]", total: int, mean: float
-) -> "NDArray[np.float32]":
+def _weights(asked: Mapping[str, float]) -> dict[int, float]:
+    """By code: terms with one stem are one term, which weighs what the heaviest does."""
+    weights: dict[int, float] = {}
+    for term, weight in asked.items():
+        code = _code(stem(term))
+        weights[code] = max(weights.get(code, 0.0), weight)
+    return weights
+
+
+class _Found:
+    """One term of a question and where it is."""
+
+    def __init__(self, code: int, weight: float, segments: Sequence[_Segment]) -> None:
+        self.postings = [segment.postings(code) for segment in segments]
+        self._weight = weight
+        self._frequency = sum(len(docs) for docs, _ in self.postings)
+
+    def weight(self, total: int) -> float:
+        """With the inverse document frequency, which is positive also for what is everywhere."""
+        return self._weight * math.log(1 + (total - self._frequency + 0.5) / (self._frequency + 0.5))
+
+
+def _scores(segment: _Segment, number: int, found: Sequence[_Found], total: int, mean: float) -> "NDArray[np.float32]":
     import numpy as np
 
     scores = np.zeros(len(segment.ids), dtype=np.float32)
     norms = _K1 * (1 - _B + _B * segment.lengths / mean)
     for one in found:
         docs, counts = one.postings[number]
-        scores[docs] += one.idf(total) * (_K1 + 1) * counts / (counts + norms[docs])
+        scores[docs] += one.weight(total) * (_K1 + 1) * counts / (counts + norms[docs])
     scores[~segment.alive] = 0.0
     return scores
-
-
-class _Found:
-    """One term of a question and where it is."""
-
-    def __init__(self, code: int, segments: Sequence[_Segment]) -> None:
-        self.code = code
-        self.postings = [segment.postings(code) for segment in segments]
-        self.frequency = sum(len(docs) for docs, _ in self.postings)
-
-    def idf(self, total: int) -> float:
-        """Positive also for what is everywhere."""
-        return math.log(1 + (total - self.frequency + 0.5) / (self.frequency + 0.5))
 
 
 def _best(scores: "NDArray[np.float32]", ids: "NDArray[np.int64]", limit: int) -> list[tuple[int, float]]:

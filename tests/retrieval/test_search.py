@@ -147,7 +147,7 @@ def test_compounds_are_split_and_kept_whole() -> None:
 
 
 def test_question_words_are_dropped() -> None:
-    assert query_terms("What does the Session do with cookies?") == ["session", "cookies"]
+    assert query_terms("What does the Session do with cookies and cookies?") == [("cookies", 2), ("session", 1)]
 
 
 def test_what_looks_like_code() -> None:
