@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from offline_agent.retrieval.graph import Edge, edges
 from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Frame, Query, Shape
 from offline_agent.retrieval.store import Store
@@ -32,6 +33,7 @@ _WORDS = 24
 _PATHS = 20
 _PARTS = 4  # chunks of one long definition; more would leave no room for anything else
 _FRAMES = 15
+_FILES = 15  # whose neighbours are looked up
 _NOISE = 0.55  # of the best: chunks that are less near than this share say nothing
 
 
@@ -50,8 +52,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
+    """`edges` join the files that look best so far with those that they use and that use them."""
+
     query: Query
     candidates: Mapping[int, Candidate]
+    edges: Sequence[Edge] = ()
 
 
 Signal = Mapping[int, float]
@@ -69,7 +74,8 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     found["symbol"] = symbols(store, query, why)
     found["path"] = paths(store, query, why)
     found["frame"] = frames(store, query, why)
-    return Evidence(query, _candidates(store, found, why))
+    candidates = _candidates(store, found, why)
+    return Evidence(query, candidates, edges(store, _promising(candidates.values())))
 
 
 def words(index: WordIndex, terms: Mapping[str, float]) -> Signal:
@@ -195,6 +201,14 @@ def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
 def _shares(found: Sequence[tuple[int, float]]) -> Signal:
     best = found[0][1] if found else 0.0
     return {number: score / best for number, score in found} if best > 0 else dict.fromkeys((n for n, _ in found), 1.0)
+
+
+def _promising(candidates: Iterable[Candidate]) -> list[str]:
+    """The files that most speaks for, all signals alike."""
+    best: dict[str, float] = {}
+    for one in candidates:
+        best[one.path] = max(best.get(one.path, 0.0), sum(one.signals.values()))
+    return sorted(best, key=lambda path: (-best[path], path))[:_FILES]
 
 
 def _candidates(store: Store, found: Mapping[str, Signal], why: Mapping[int, dict[str, str]]) -> dict[int, Candidate]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from offline_agent.retrieval.evidence import Candidate, Evidence
+from offline_agent.retrieval.graph import neighbour_scores
 from offline_agent.retrieval.terms import split_identifier, stem
 
 _TEST = re.compile(
@@ -29,8 +30,10 @@ _CONFIGURATION = re.compile(
     r"\.(toml|ya?ml|json|cfg|ini|lock|xml|csv|html?|css|svg|po)$|(^|/)(setup|noxfile|tasks)\.py$|(^|/)(scripts?|tools)/",
     re.IGNORECASE,
 )
+_IMPORTS = 60  # lines at the top of a file
 _SIBLINGS = 6  # chunks of one file that count for each other
 _FADING = 0.5
+_SEEDS = 5  # files whose neighbours gain
 
 
 class Gain(NamedTuple):
@@ -91,6 +94,20 @@ def coherence(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Ga
     return gains
 
 
+def graph(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """What good files use, and who uses them, is near what is asked about."""
+    files = by_file(evidence, scores)
+    best = {path: max(scores[number] for number in numbers) for path, numbers in files.items()}
+    seeds = dict(sorted(best.items(), key=lambda item: -item[1])[:_SEEDS])
+    near = neighbour_scores(evidence.edges, seeds)
+    return {
+        number: Gain(weight * near[path].score * _relative(scores[number], best[path]), near[path].why)
+        for path, numbers in files.items()
+        if path in near
+        for number in numbers
+    }
+
+
 def tests(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """Tests repeat the words of the code that they are about: the code comes first unless tests are asked for."""
     if evidence.query.wants_tests:
@@ -117,7 +134,7 @@ def configuration(evidence: Evidence, scores: Scores, weight: float) -> dict[int
     )
 
 
-def signature_only(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+def imports(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """Code outside any definition, mostly imports, names everything and explains nothing."""
     return {
         number: Gain(-weight * scores[number], "no definition")
@@ -126,13 +143,12 @@ def signature_only(evidence: Evidence, scores: Scores, weight: float) -> dict[in
     }
 
 
-_IMPORTS = 60
-
 RULES: dict[str, Rule] = {
     "definition": definition,
     "file_name": file_name,
-    "imports": signature_only,
+    "imports": imports,
     "coherence": coherence,
+    "graph": graph,
     "tests": tests,
     "docs": docs,
     "vendored": vendored,
@@ -145,6 +161,11 @@ def by_file(evidence: Evidence, scores: Iterable[int]) -> dict[str, list[int]]:
     for number in scores:
         files[evidence.candidates[number].path].append(number)
     return files
+
+
+def _relative(score: float, best: float) -> float:
+    """What a file gains goes to its best chunks."""
+    return max(score, 0.0) / best if best > 0 else 0.0
 
 
 def _demoted(
