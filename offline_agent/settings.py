@@ -176,7 +176,9 @@ def load_settings(
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         where = str(policy) if place in named else f"{config} and at {PREFIX}* variables"
-        raise UsageError(f"Setting {place} is not right: {first['msg']}. Look in {where}.") from None
+        raise UsageError(
+            f"Setting {place} is not right: {first['msg'].removeprefix('Value error, ')}. Look in {where}."
+        ) from None
 
 
 def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:

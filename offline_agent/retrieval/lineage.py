@@ -9,7 +9,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 30.0  # seconds; a million commits take about ten where git has no commit graph
+_PATIENCE = 30.0  # seconds; 100,000 commits by first parents take about one
 # A repository's own configuration is a stranger's: nothing it names may be run, and nothing may be fetched.
 _CAREFUL = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
 

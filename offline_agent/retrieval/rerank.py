@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEPTH = 20
-"""Results that are looked at again: a model of 22 M parameters takes half a second for as many on two cores."""
+"""Results that are looked at again: a model of 22 M parameters takes one to two seconds for as many on two cores."""
 _LONGEST = 512  # tokens of question and text together; attention costs the square of it
 _CHARACTERS = (
     6  # more than a token of code or English has on average, so that the tokenizer is not given what it will cut
