@@ -5,45 +5,23 @@ blank lines. Chunks cover every line that is not blank exactly once and in order
 `str.splitlines` would also break at form feeds and shift every line number after one.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Literal, NamedTuple
 
 from offline_agent.protocols import TokenCounter
+from offline_agent.retrieval import notebook, prose
+from offline_agent.retrieval.outline import Region, definitions, nest, outline, without_scraps
 from offline_agent.retrieval.parsed import Parsed
-from offline_agent.retrieval.syntax import Languages, Span
-from offline_agent.types import Chunk, Definition
-
-Kind = Literal["function", "class", "module", "text"]
+from offline_agent.retrieval.syntax import Languages
+from offline_agent.types import Chunk
 
 _SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 _SMALLEST_BUDGET = 32  # a path longer than the budget must not make chunks of nothing
-_DEEPEST = 20  # definitions nested deeper stay part of what is around them
-_MARKDOWN = (".md", ".markdown", ".mdx")
-_HEADING = re.compile(r"#{1,6}\s")
-_FENCE = re.compile(r"\s{0,3}(```|~~~)")
-
-
-class Region(NamedTuple):
-    """Lines from `start` up to but not including `end`, counted from 0, that belong to one symbol."""
-
-    start: int
-    end: int
-    symbol: str
-    kind: Kind
-
-
-@dataclass
-class _Scope:
-    """A definition (or the file, whose symbol is empty) and the definitions directly inside it."""
-
-    start: int
-    end: int
-    symbol: str
-    kind: Kind
-    inside: "list[_Scope]" = field(default_factory=list)
+_SIGNATURE_TOKENS = 48
+_SIGNATURE_SHARE = 5  # of a small budget a signature takes at most this part
+_TINY = 16  # tokens: a line or two
+_NOTEBOOK = ".ipynb"
+_PIECE = 8  # characters a token: a longer line is cut down to this before its tokens are counted again
 
 
 class Chunker:
@@ -54,42 +32,68 @@ class Chunker:
         self._languages = languages
 
     def chunk(self, path: str, text: str) -> Parsed:
+        """The chunks of a file, what it defines, uses and imports. Never raises, whatever the text is."""
+        if path.lower().endswith(_NOTEBOOK) and (book := notebook.read(text)) is not None:
+            return self._notebook(path, book)
         lines = text.split("\n")
-        costs = self._counter.count(lines)
-        file = _File(path, lines, costs, self._counter)
-        grammar = self._languages.grammar(path)
-        if grammar is not None:
-            module = _nest(grammar.definitions(text), len(lines))
-            regions = _outline(module, file)
-            definitions = list(_definitions(module, path, lines))
-        else:
-            markdown = path.lower().endswith(_MARKDOWN)
-            regions = _sections(lines) if markdown else iter([Region(0, len(lines), "", "text")])
-            definitions = []
-        return Parsed([chunk for region in regions for chunk in file.chunks(region)], definitions)
+        file = _File(path, lines, self._counter)
+        grammar = self._languages.grammar(path, text)
+        if grammar is None:
+            return Parsed(file.chunks(prose.regions(path, lines, file.fits)))
+        source = grammar.read(path, text)
+        module = nest(source.definitions, lines, grammar.above)
+        chunks = file.chunks(without_scraps(outline(module, file.fits), lines, file.tiny))
+        return Parsed(chunks, definitions(module, path), source.references, source.imports)
+
+    def _notebook(self, path: str, book: notebook.Notebook) -> Parsed:
+        file = _File(path, book.lines, self._counter, book.rows)
+        chunks = file.chunks(Region(cell.start, cell.end, "", "module" if cell.code else "text") for cell in book.cells)
+        grammar = self._languages.named(book.language)
+        if grammar is None:
+            return Parsed(chunks)
+        source = grammar.read(path, book.code())
+        found = definitions(nest(source.definitions, book.lines, grammar.above), path)
+        rows = [*book.rows, book.rows[-1] if book.rows else 0]
+        moved = [
+            one.model_copy(update={"start_line": rows[one.start_line - 1] + 1, "end_line": rows[one.end_line - 1] + 1})
+            for one in found
+        ]
+        return Parsed(chunks, moved, source.references, source.imports)
 
 
 class _File:
-    """One file on its way to chunks: its lines and what each costs in tokens."""
+    """One file on its way to chunks: its lines and what each costs in tokens. `rows` are the lines' own places in the file."""
 
-    def __init__(self, path: str, lines: list[str], costs: list[int], counter: TokenCounter) -> None:
+    def __init__(
+        self, path: str, lines: Sequence[str], counter: TokenCounter, rows: Sequence[int] | None = None
+    ) -> None:
         self.path = path
         self.lines = lines
-        self.costs = costs
+        self._rows = range(len(lines)) if rows is None else rows
         self._counter = counter
-        self._sums = list(accumulate(costs, initial=0))
+        self._sums = list(accumulate(counter.count(lines), initial=0))
+        self._headers: dict[str, int] = {}
+        self._signatures: dict[str, tuple[str, int]] = {}
 
     def cost(self, start: int, end: int) -> int:
         return self._sums[end] - self._sums[start]
 
-    def budget(self, symbol: str) -> int:
-        """Tokens left for a chunk's lines after the line that says where it is from (see `Chunk.embedded_text`)."""
-        [header] = self._counter.count([f"{self.path} {symbol}"])
-        return max(_SMALLEST_BUDGET, self._counter.max_tokens - _SPECIAL_TOKENS - header)
+    def fits(self, region: Region) -> bool:
+        """Whether a region becomes one chunk."""
+        return self.cost(region.start, region.end) <= self.budget(region, region.start)
 
-    def chunks(self, region: Region) -> Iterator[Chunk]:
-        budget = self.budget(region.symbol)
-        for start, end in _windows(self, region, budget):
+    def tiny(self, region: Region) -> bool:
+        return self.cost(region.start, region.end) <= _TINY
+
+    def budget(self, region: Region, row: int) -> int:
+        """Tokens left for the lines of a chunk that begins at `row` (see `Chunk.embedded_text`)."""
+        return max(_SMALLEST_BUDGET, self._room(region.symbol) - self._signature(region, row)[1])
+
+    def chunks(self, regions: Iterable[Region]) -> list[Chunk]:
+        return [chunk for region in regions for chunk in self._of(region)]
+
+    def _of(self, region: Region) -> Iterator[Chunk]:
+        for start, end in _windows(self, region):
             while start < end and not self.lines[start].strip():
                 start += 1
             while start < end and not self.lines[end - 1].strip():
@@ -97,27 +101,56 @@ class _File:
             if start == end:
                 continue
             text = "\n".join(self.lines[start:end])
-            pieces = [text] if self.cost(start, end) <= budget else _pieces(text, budget, self._counter)
-            for piece in pieces:
+            budget = self.budget(region, start)
+            for piece in [text] if self.cost(start, end) <= budget else _pieces(text, budget, self._counter):
                 yield Chunk(
                     path=self.path,
-                    start_line=start + 1,
-                    end_line=end,
+                    start_line=self._rows[start] + 1,
+                    end_line=self._rows[end - 1] + 1,
                     symbol=region.symbol,
+                    signature=self._signature(region, start)[0],
                     kind=region.kind,
                     text=piece,
                 )
 
+    def _room(self, symbol: str) -> int:
+        if symbol not in self._headers:
+            [header] = self._counter.count([f"{self.path} {symbol}"])
+            self._headers[symbol] = self._counter.max_tokens - _SPECIAL_TOKENS - header
+        return self._headers[symbol]
 
-def _windows(file: _File, region: Region, budget: int) -> Iterator[tuple[int, int]]:
+    def _signature(self, region: Region, row: int) -> tuple[str, int]:
+        """What a chunk that begins at `row` says of its definition's first line, and its tokens; nothing where it has that line."""
+        if row <= region.head or not region.signature:
+            return "", 0
+        known = self._signatures.get(region.signature)
+        if known is None:
+            room = self._room(region.symbol) - _SMALLEST_BUDGET
+            limit = min(_SIGNATURE_TOKENS, self._counter.max_tokens // _SIGNATURE_SHARE, room)
+            known = self._signatures[region.signature] = _shortened(region.signature, limit, self._counter)
+        return known
+
+
+def _shortened(text: str, limit: int, counter: TokenCounter) -> tuple[str, int]:
+    """As much of a line's beginning as costs at most `limit` tokens, and what it costs."""
+    [cost] = counter.count([text])
+    while text and cost > limit:
+        text = text[: min(len(text) - 1, len(text) * max(limit, 0) // cost)].rstrip()
+        [cost] = counter.count([text])
+    return text, cost
+
+
+def _windows(file: _File, region: Region) -> Iterator[tuple[int, int]]:
     """Spans within the budget, cut after a blank line where that leaves a third of a window. A line too long stands alone."""
     begin = region.start
     after_blank = begin
+    budget = file.budget(region, begin)
     for row in range(region.start, region.end):
         while begin < row and file.cost(begin, row + 1) > budget:
             cut = after_blank if file.cost(begin, after_blank) * 3 >= budget else row
             yield begin, cut
             begin = after_blank = cut
+            budget = file.budget(region, begin)
         if not file.lines[row].strip():
             after_blank = row + 1
     if begin < region.end:
@@ -130,7 +163,7 @@ def _pieces(line: str, budget: int, counter: TokenCounter) -> list[str]:
     waiting = [line]
     while waiting:
         piece = waiting.pop()
-        if len(piece) == 1 or counter.count([piece])[0] <= budget:
+        if len(piece) == 1 or (len(piece) <= budget * _PIECE and counter.count([piece])[0] <= budget):
             pieces.append(piece)
             continue
         middle = len(piece) // 2
@@ -138,67 +171,3 @@ def _pieces(line: str, budget: int, counter: TokenCounter) -> list[str]:
         cut = space or middle
         waiting += [piece[cut:], piece[:cut]]
     return [piece for piece in pieces if piece.strip()]
-
-
-def _nest(definitions: Sequence[Span], line_count: int) -> _Scope:
-    """The definitions as a tree. One that begins on a line already taken belongs to what took it."""
-    module = _Scope(0, line_count, "", "module")
-    path = [module]
-    taken = 0
-    for definition in definitions:
-        while definition.start >= path[-1].end and len(path) > 1:
-            taken = max(taken, path.pop().end)
-        outer = path[-1]
-        if definition.start < taken or len(path) > _DEEPEST:
-            continue
-        symbol = f"{outer.symbol}.{definition.name}" if outer.symbol else definition.name
-        scope = _Scope(definition.start, min(definition.end, outer.end), symbol, definition.kind)
-        outer.inside.append(scope)
-        path.append(scope)
-        taken = definition.start + 1
-    return module
-
-
-def _definitions(scope: _Scope, path: str, lines: Sequence[str]) -> Iterator[Definition]:
-    for inner in scope.inside:
-        kind: Literal["function", "class"] = "class" if inner.kind == "class" else "function"
-        yield Definition(
-            path=path,
-            symbol=inner.symbol,
-            kind=kind,
-            start_line=inner.start + 1,
-            end_line=inner.end,
-            signature=lines[inner.start].strip(),
-        )
-        yield from _definitions(inner, path, lines)
-
-
-def _outline(scope: _Scope, file: _File) -> Iterator[Region]:
-    """A scope's own lines and, as regions of their own, the definitions inside: methods always, inner functions only
-    where the function around them is too long for one chunk."""
-    inside = scope.inside
-    if scope.kind == "function" and file.cost(scope.start, scope.end) <= file.budget(scope.symbol):
-        inside = []
-    row = scope.start
-    for inner in inside:
-        if row < inner.start:
-            yield Region(row, inner.start, scope.symbol, scope.kind)
-        yield from _outline(inner, file)
-        row = inner.end
-    if row < scope.end:
-        yield Region(row, scope.end, scope.symbol, scope.kind)
-
-
-def _sections(lines: Sequence[str]) -> Iterator[Region]:
-    """Markdown from heading to heading; a `#` inside a fenced block is not one."""
-    begin, fence = 0, ""
-    for row, line in enumerate(lines):
-        mark = _FENCE.match(line)
-        if mark and not fence:
-            fence = mark[1]
-        elif mark and mark[1] == fence:
-            fence = ""
-        elif not fence and row > begin and _HEADING.match(line):
-            yield Region(begin, row, "", "text")
-            begin = row
-    yield Region(begin, len(lines), "", "text")

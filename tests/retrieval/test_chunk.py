@@ -1,5 +1,6 @@
 """Chunks: golden cases as files, and what holds for every text."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offline_agent.retrieval.chunk import Chunker
+from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordCounter
 from offline_agent.types import Chunk
@@ -15,21 +17,45 @@ from .conftest import DECLARATIONS
 
 CASES = sorted((Path(__file__).parent / "cases" / "chunk").glob("*.case"))
 LANGUAGES = Languages(DECLARATIONS)
+SECTION = re.compile(r"^# --- (\w+) ---\n", re.MULTILINE)
 SMALL = 64
 """Tokens: golden cases show splits without being long."""
 
 
+def parse(path: str, text: str, max_tokens: int = SMALL) -> Parsed:
+    return Chunker(WordCounter(max_tokens), LANGUAGES).chunk(path, text)
+
+
 def chunk(path: str, text: str, max_tokens: int = SMALL) -> list[Chunk]:
-    return list(Chunker(WordCounter(max_tokens), LANGUAGES).chunk(path, text).chunks)
+    return list(parse(path, text, max_tokens).chunks)
+
+
+def _shown(parsed: Parsed) -> dict[str, list[str]]:
+    """What a case may show, by the title of its section."""
+    return {
+        "chunks": [
+            f"{one.start_line}-{one.end_line} {one.kind} {one.symbol}".rstrip()
+            + (f" | {one.signature}" if one.signature else "")
+            for one in parsed.chunks
+        ],
+        "text": [line for one in parsed.chunks for line in one.text.split("\n")],
+        "definitions": [
+            f"{one.start_line}-{one.end_line} {one.kind} {one.symbol} | {one.signature}" for one in parsed.definitions
+        ],
+        "references": [f"{count} {name}" for name, count in sorted(parsed.references.items())],
+        "imports": list(parsed.imports),
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_golden(case: Path) -> None:
+    """A case is a line with the path, the text, and what is found in it under lines such as `# --- chunks ---`."""
     header, _, rest = case.read_bytes().decode().partition("\n")
-    text, _, expected = rest.partition("# --- chunks ---\n")
-    chunks = chunk(header.removeprefix("# path: ").strip(), text)
-    shown = [f"{one.start_line}-{one.end_line} {one.kind} {one.symbol}".rstrip() for one in chunks]
-    assert shown == expected.splitlines()
+    text, *sections = SECTION.split(rest)
+    shown = _shown(parse(header.removeprefix("# path: ").strip(), text))
+    assert sections
+    for title, expected in zip(sections[::2], sections[1::2], strict=True):
+        assert shown[title] == expected.splitlines()
 
 
 LINES = st.sampled_from(
