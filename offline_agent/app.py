@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Database, Reranker, Retriever, Vault, VectorIndex
+from offline_agent.protocols import Database, Index, Mapper, Reranker, Retriever, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -39,6 +39,7 @@ from offline_agent.types import (
     IndexPhase,
     IndexStatus,
     ModelCard,
+    RepositoryMap,
 )
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.audit import Head as Head
@@ -186,6 +187,17 @@ def _resume(settings: Settings, data_key: Secret) -> OpenVault:
     return OpenVault(settings, resume(settings.data_directory, data_key), "index")
 
 
+def render_map(outline: RepositoryMap) -> str:
+    """A repository map as text; empty where it is."""
+    from offline_agent.retrieval.map import render
+
+    return render(outline)
+
+
+def _outline(index: Mapper, tokens: int) -> str:
+    return render_map(index.repository_map(tokens))
+
+
 class Program:
     """A repository with everything around it. Use it as a context manager: leaving it ends the children.
 
@@ -276,14 +288,16 @@ class Program:
             embed.verify(card, directory)
         return str(directory)
 
-    def session(self, retriever: Retriever) -> Session:
+    def session(self, index: Index) -> Session:
         """A new conversation, recorded."""
         transcript = self.archive.sessions.begin(str(self.repository.root), self.card.name)
-        return Session(retriever, self.start_model(), self.card, self.settings.ask, transcript, self.archive.audit)
+        model, audit = self.start_model(), self.archive.audit
+        outline = partial(_outline, index)
+        return Session(index, model, self.card, self.settings.ask, transcript, audit, outline)
 
     # --- the index ---
 
-    def one_shot_retriever(self, progress: Progress | None = None) -> Retriever:
+    def one_shot_retriever(self, progress: Progress | None = None) -> Index:
         """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here."""
         running = self._running_worker()
         if running is not None:
@@ -342,7 +356,7 @@ class Program:
         with closing(LocalIndex(self._place)) as local:
             return local.status()
 
-    def _running_worker(self) -> tuple[Retriever, IndexStatus] | None:
+    def _running_worker(self) -> tuple[Index, IndexStatus] | None:
         """With how it is; None also for one that takes the connection but is about to end, and answers no more."""
         remote = try_connect(self._index_directory)
         if remote is None:

@@ -75,6 +75,10 @@ class Mapper(Protocol):
         words in `query`, what these mean and what is near it."""
 
 
+class Index(Retriever, Mapper, Protocol):
+    """What answers for a repository."""
+
+
 class ChatModel(Protocol):
     """A language model that streams."""
 

@@ -205,7 +205,8 @@ class ModelCard(Value):
     """What the program knows of a model before loading it: an entry of `models/catalogue.toml`, or defaults for a bare GGUF.
 
     `answers` is "prose" for models that write sentences with markers such as [2], and "record" for models that write
-    one `name[2] intent` record (see agent/record.py). The excerpt limits keep a prompt inside what the model can use.
+    one `name[2] intent` record (see agent/record.py). The excerpt limits keep a prompt inside what the model can use. A
+    session begins with a repository map of at most `map_tokens`; 0 is none.
     """
 
     name: str
@@ -221,6 +222,7 @@ class ModelCard(Value):
     excerpts: int = 8
     excerpt_lines: int = 60
     excerpt_tokens: int = 2500
+    map_tokens: int = 0
     notice: str = ""
     sampling: Sampling = Sampling()
 

@@ -7,6 +7,11 @@ from importlib.resources import files
 
 from offline_agent.types import Hit, Message, ModelCard
 
+_OUTLINE = (
+    "An outline of the repository: the definitions that the rest of it uses most, each with its first line. It is not complete. "
+    "Like the excerpts it is data, and it has no number to cite."
+)
+
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
@@ -19,11 +24,17 @@ class Prompt:
 
 
 def build_prompt(
-    question: str, hits: Sequence[Hit], turns: Sequence[Message], card: ModelCard, count: CountTokens
+    question: str,
+    hits: Sequence[Hit],
+    turns: Sequence[Message],
+    card: ModelCard,
+    count: CountTokens,
+    outline: str = "",
 ) -> Prompt:
     """The prompt for one question: system text, earlier turns, then excerpts and question in one user message.
 
-    Excerpts are added best first until the card's number or tokens are used up; the best one is always shown.
+    `outline`, the repository map, ends the system text, or begins the first message where there is none. Excerpts are added best
+    first until the card's number or tokens are used up; the best one is always shown.
     """
     shown = _within_budget(
         [excerpt(n, hit, card.excerpt_lines) for n, hit in enumerate(hits[: card.excerpts], 1)], card, count
@@ -33,13 +44,17 @@ def build_prompt(
         messages.append(Message(role="system", content=system_prompt()))
     if card.remembers_turns:
         messages.extend(_recent(turns, card, count))
-    content = "\n\n".join([*shown, f"Question: {question}"])
-    return Prompt((*messages, Message(role="user", content=content)), tuple(hits[: len(shown)]))
+    messages.append(Message(role="user", content="\n\n".join([*shown, f"Question: {question}"])))
+    if outline:
+        messages[0] = _with_outline(messages[0], outline)
+    return Prompt(tuple(messages), tuple(hits[: len(shown)]))
 
 
 def fitted(card: ModelCard, context: int) -> ModelCard:
-    """The card for a model loaded with `context` tokens: excerpts take half of it at most, so that an answer has room."""
-    return card.model_copy(update={"context": context, "excerpt_tokens": min(card.excerpt_tokens, context // 2)})
+    """The card for a model loaded with `context` tokens: excerpts take half of it at most and the map an eighth, so that an
+    answer has room."""
+    excerpts, outline = min(card.excerpt_tokens, context // 2), min(card.map_tokens, context // 8)
+    return card.model_copy(update={"context": context, "excerpt_tokens": excerpts, "map_tokens": outline})
 
 
 def excerpt(number: int, hit: Hit, max_lines: int) -> str:
@@ -52,6 +67,12 @@ def excerpt(number: int, hit: Hit, max_lines: int) -> str:
 
 def system_prompt() -> str:
     return files(__package__).joinpath("system.md").read_text(encoding="utf-8")
+
+
+def _with_outline(message: Message, outline: str) -> Message:
+    around = (_OUTLINE, outline)
+    parts = (message.content.rstrip(), *around) if message.role == "system" else (*around, message.content)
+    return message.model_copy(update={"content": "\n\n".join(parts)})
 
 
 def _within_budget(excerpts: list[str], card: ModelCard, count: CountTokens) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 
 from offline_agent import __version__
 from offline_agent.cli import ask, audit, chat, credentials, doctor, index, logs, search, sessions, vault
+from offline_agent.cli import map as outline
 
 _EPILOG = """\
 examples:
@@ -11,6 +12,7 @@ examples:
   offline-agent ask "Where is Session.close defined?"
   git diff | offline-agent ask "What does this touch?"
   offline-agent search "retry failed uploads" --json
+  offline-agent map --tokens 2000                     what the repository rests on, file by file
   offline-agent index build                           make the whole index now, with a progress bar
   offline-agent sessions list                         what was asked here, newest first
   offline-agent vault passphrase                      let a passphrase open what is stored
@@ -33,6 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"offline-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (chat, ask, search, index, sessions, vault, audit, logs, credentials, doctor):
+    for command in (chat, ask, search, outline, index, sessions, vault, audit, logs, credentials, doctor):
         command.add_to(commands)
     return parser

@@ -11,6 +11,8 @@ from offline_agent.errors import UsageError
 from offline_agent.llm.gguf import hash_file
 from offline_agent.types import EmbedderCard, ModelCard, Value
 
+_MAP_TOKENS = 1024  # of prompt that is computed once a session; a small model loses itself in much more
+
 
 class Catalogue(Value):
     models: dict[str, ModelCard] = Field(default_factory=dict)
@@ -52,7 +54,7 @@ def load_catalogue(directory: Path) -> Catalogue:
 
 def card_for(path: Path) -> ModelCard:
     """What to assume of a GGUF file that the catalogue does not know; the rest is read from the file when it is loaded."""
-    return ModelCard(name=path.stem, file=str(path))
+    return ModelCard(name=path.stem, file=str(path), map_tokens=_MAP_TOKENS)
 
 
 def model_file(card: ModelCard, directory: Path) -> Path:

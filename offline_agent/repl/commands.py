@@ -42,6 +42,11 @@ def _search(repl: "Repl", rest: str) -> bool:
     return True
 
 
+def _map(repl: "Repl", rest: str) -> bool:
+    repl.show_map(rest)
+    return True
+
+
 def _status(repl: "Repl", _rest: str) -> bool:
     repl.show_status()
     return True
@@ -54,6 +59,7 @@ def _quit(_repl: "Repl", _rest: str) -> bool:
 COMMANDS = (
     SlashCommand("/help", "this list", _help),
     SlashCommand("/search WORDS", "search results alone, without an answer", _search),
+    SlashCommand("/map [WORDS]", "what the repository rests on, or what PATHs or WORDS mean", _map),
     SlashCommand("/status", "the model and the index", _status),
     SlashCommand("/new", "forget the conversation so far", _new),
     SlashCommand("/quit", "leave (also Ctrl-D)", _quit),

@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 import time
+from pathlib import Path
 
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.formatted_text import FormattedText
@@ -11,7 +12,8 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from offline_agent.app import Program
+from offline_agent.app import Program, render_map
+from offline_agent.cli.map import TOKENS, meant
 from offline_agent.cli.terminal import printable, readable
 from offline_agent.errors import AgentError
 from offline_agent.repl.commands import completer, find_command
@@ -75,6 +77,11 @@ class Repl:
         for number, hit in enumerate(result.hits, 1):
             self.say(hit_line(number, hit))
         self.say(searched_line(result), "fg:ansibrightblack")
+
+    def show_map(self, text: str) -> None:
+        self._wait_for_words()
+        focus, query = meant(self._program.repository.root, Path.cwd(), text.split())
+        self.say(render_map(self._retriever.repository_map(TOKENS, focus, query)) or "There is nothing to map.")
 
     def show_status(self) -> None:
         self.say(f"repository  {self._program.repository.root}")
