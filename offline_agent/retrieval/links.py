@@ -45,10 +45,11 @@ _NOT_ITS_OWN = (
 )
 # A plain word such as `open` or `name` is as often something else's method; a compound or a capital is nobody's by accident.
 _DISTINCT = f"(CASE WHEN length(names.name) >= {_LONG} OR names.name GLOB '*[_A-Z]*' THEN 1.0 ELSE {_PLAIN} END)"
-# How much a name says about two files: less the more files define it, and less the more use it. That a file says it more than
-# nine times adds nothing.
-_WEIGHT = f"{_DISTINCT} * sqrt(min(refs.count, 9)) / (names.definers * log2(1 + names.users))"
-_ROW = f"refs.file, defined.file, names.id, names.definers, {_WEIGHT}"
+# How much rests on a name that is used: less the more files define it. That a file says it more than nine times adds nothing.
+_USE = f"{_DISTINCT} * sqrt(min(refs.count, 9)) / names.definers"
+# And how much it says about two files: less the more others use it.
+_WEIGHT = f"{_USE} / log2(1 + names.users)"
+_ROW = "refs.file, defined.file, names.id, names.definers"
 
 
 Reference = tuple[int, int, int, int, float]
@@ -104,12 +105,12 @@ class Links:
         would be everybody."""
         asked = json.dumps(files)
         used = (
-            f"SELECT {_ROW} FROM json_each(?) AS asked CROSS JOIN refs ON refs.file = asked.value "  # noqa: S608
+            f"SELECT {_ROW}, {_WEIGHT} FROM json_each(?) AS asked CROSS JOIN refs ON refs.file = asked.value "  # noqa: S608
             f"CROSS JOIN names ON names.id = refs.name AND {_TELLING} CROSS JOIN defined ON defined.name = names.id "
             f"WHERE {_NOT_ITS_OWN}"
         )
         users = (
-            f"SELECT {_ROW} FROM json_each(?) AS asked CROSS JOIN defined ON defined.file = asked.value "  # noqa: S608
+            f"SELECT {_ROW}, {_WEIGHT} FROM json_each(?) AS asked CROSS JOIN defined ON defined.file = asked.value "  # noqa: S608
             f"CROSS JOIN names ON names.id = defined.name AND {_TELLING} AND names.users <= {_MOST_USERS} "
             f"CROSS JOIN refs ON refs.name = names.id WHERE {_NOT_ITS_OWN}"
         )
@@ -117,14 +118,14 @@ class Links:
         return list(rows)
 
     def references(self) -> list[Reference]:
-        """All of them, for the whole graph. Those by names that one file alone defines are added up, their names left out: there
-        are hundreds of thousands."""
+        """All of them, for the whole graph, weighed by what rests on a name and not by how telling it is. Those by names that one
+        file alone defines are added up, their names left out: there are hundreds of thousands."""
         joined = (
             "FROM names CROSS JOIN defined ON defined.name = names.id CROSS JOIN refs ON refs.name = names.id "
             f"WHERE {_TELLING} AND {_NOT_ITS_OWN}"
         )
-        certain = f"SELECT refs.file, defined.file, 0, 1, sum({_WEIGHT}) {joined} AND definers = 1 GROUP BY 1, 2"
-        return [*self._rows(certain), *self._rows(f"SELECT {_ROW} {joined} AND definers > 1")]
+        certain = f"SELECT refs.file, defined.file, 0, 1, sum({_USE}) {joined} AND definers = 1 GROUP BY 1, 2"
+        return [*self._rows(certain), *self._rows(f"SELECT {_ROW}, {_USE} {joined} AND definers > 1")]
 
     def names(self, numbers: Iterable[int]) -> dict[int, str]:
         sql = "SELECT names.id, names.name FROM json_each(?) AS asked CROSS JOIN names ON names.id = asked.value"

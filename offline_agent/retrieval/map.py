@@ -37,6 +37,7 @@ _NUMBER_COLUMN = 60
 _UNUSED = 0.02  # of a name that one file uses is what a name that nobody uses counts: it is shown where there is room
 _PRIVATE = 0.2
 _CONSTANT = 0.3
+_LITTLE = 3.0  # what nine files use; a file whose names are used less does not hand out its whole rank
 _FADING = 0.85  # of its worth each further definition of a file keeps: ten exceptions say little more than five
 
 
@@ -72,7 +73,8 @@ def _line(one: Definition, shown: Iterable[str]) -> str:
     """A definition, further in than what encloses it; `shown` are the symbols of its file's map."""
     steps = one.symbol.split(".")
     depth = sum(1 for end in range(1, len(steps)) if ".".join(steps[:end]) in shown)
-    text = one.signature.replace("( ", "(").strip().rstrip("{:").rstrip() or one.name
+    text = one.signature.partition(" = ")[0] if one.kind == "constant" else one.signature
+    text = text.replace("( ", "(").strip().rstrip("{:").rstrip() or one.name
     if len(text) > _SIGNATURE:
         text = f"{text[: _SIGNATURE - 4]} ..."
     return f"{'  ' * (depth + 1) + text:<{_NUMBER_COLUMN}} {one.start_line}"
@@ -142,7 +144,7 @@ def _lines(store: Store, paths: Sequence[str], ranks: Mapping[str, float], meant
         use = {
             symbol: uses.get((path, symbols[symbol].name), 0.0) * _kept(symbols[symbol]) for symbol in open_to_others
         }
-        whole = sum(use.values()) + (0.0 if path in meant else 1.0) or 1.0
+        whole = sum(use.values()) + (0.0 if path in meant else _LITTLE) or 1.0
         used = sorted(use, key=lambda symbol: (-use[symbol], symbols[symbol].start_line))
         found += [
             _Candidate(ranks[path] * use[one] / whole * _FADING**place, path, symbols[one], open_to_others[one])
