@@ -72,7 +72,7 @@ class Indexer:
             raise self._gone()
         if not under:
             self.rules.forget()
-        known = _below(self._store.known(), under)
+        known = {path: state for directory in under or ("",) for path, state in self._store.known(directory).items()}
         written: list[Found] = []
         left_out: list[Skipped] = []
         seen: set[str] = set()
@@ -180,13 +180,6 @@ class Indexer:
                 if skipped.path not in known:
                     state = FileState(path=skipped.path, size=-1, mtime_ns=0, sha256="")
                     self._store.skip_file(Unread(state=state, skipped=skipped))
-
-
-def _below(known: dict[str, FileState], under: Sequence[str]) -> dict[str, FileState]:
-    if not under:
-        return known
-    prefixes = tuple(f"{directory}/" for directory in under)
-    return {path: state for path, state in known.items() if path.startswith(prefixes)}
 
 
 def embed_pending(

@@ -104,10 +104,13 @@ class Store:
 
     # --- files ---
 
-    def known(self) -> dict[str, FileState]:
-        """Every file seen before; a skipped one has an empty hash."""
+    def known(self, under: str = "") -> dict[str, FileState]:
+        """Every file seen before, or those below the directory `under`; a skipped one has an empty hash."""
+        after, before = (f"{under}/", f"{under}0") if under else ("", "\U0010ffff")  # 0 comes after the slash
         rows = self._rows(
-            "SELECT path, size, mtime_ns, sha256 FROM files UNION ALL SELECT path, size, mtime_ns, '' FROM skipped"
+            "SELECT path, size, mtime_ns, sha256 FROM files WHERE path > ?1 AND path < ?2 "
+            "UNION ALL SELECT path, size, mtime_ns, '' FROM skipped WHERE path > ?1 AND path < ?2",
+            (after, before),
         )
         return {row[0]: _state(row) for row in rows}
 
