@@ -2,8 +2,14 @@
 
 import os
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore import GitIgnorePatternError
 
 from offline_agent.errors import RepositoryError
 from offline_agent.retrieval.ignore import Found, IgnoreRules
@@ -116,3 +122,50 @@ def test_a_hostile_ignore_file_costs_nothing_but_itself(repo: Repo) -> None:
     repo.write("sub/a.log")
     repo.write("sub/a.py")
     assert [path for path in walked(repo) if not path.endswith(".gitignore")] == ["sub/a.py"]
+
+
+@given(
+    st.lists(st.text("ab*?/![]^\\# .(P<>:|", max_size=8), max_size=6),
+    st.text("ab/.", min_size=1, max_size=10).map(lambda path: path.strip("/") or "a"),
+)
+def test_the_quick_look_at_all_patterns_agrees_with_each(lines: list[str], path: str) -> None:
+    with TemporaryDirectory() as root:
+        Path(root, ".gitignore").write_text("\n".join(lines), encoding="utf-8")
+        each = [GitIgnoreSpec.from_lines([line]) for line in lines if _holds(line)]
+        verdicts = [spec.check_file(path).include for spec in each]
+        if all(verdict is None for verdict in verdicts):
+            assert not IgnoreRules(Path(root), []).ignored(path)
+        elif all(verdicts) and "/" not in path:
+            assert IgnoreRules(Path(root), []).ignored(path)
+
+
+def _holds(line: str) -> bool:
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except GitIgnorePatternError:
+        return False
+    return True
+
+
+def test_a_directory_below_is_walked_alone_and_each_is_told_before_it_is_listed(repo: Repo) -> None:
+    for path in ("a/b/x.py", "a/y.py", "c/z.py", "node_modules/m.js"):
+        repo.write(path)
+    entered: list[str] = []
+    found = [one.path for one in rules(repo).walk("a", entered.append) if isinstance(one, Found)]
+    assert found == ["a/y.py", "a/b/x.py"]
+    assert entered == ["a", "a/b"]
+    (repo.root / "link").symlink_to(repo.root / "c")
+    for nothing in ("gone", "node_modules", "link", "c/z.py"):
+        assert list(rules(repo).walk(nothing)) == []
+
+
+def test_the_exclude_file_of_a_worktree_counts(tmp_path: Path) -> None:
+    main, tree = tmp_path / "main", Repo(tmp_path / "tree")
+    subprocess.run(["git", "init", "-q", str(main)], check=True)
+    git = ["git", "-C", str(main), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run([*git, "worktree", "add", "-q", str(tree.root)], check=True)
+    (main / ".git" / "info" / "exclude").write_text("private*\n")
+    tree.write("private.txt")
+    tree.write("public.txt")
+    assert walked(tree) == ["public.txt"]
