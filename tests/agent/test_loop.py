@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from offline_agent.agent.loop import Session
-from offline_agent.errors import ModelDied
+from offline_agent.agent.loop import Outline, Session
+from offline_agent.errors import IndexUnavailable, ModelDied
 from offline_agent.llm.scripted import ScriptedModel
 from offline_agent.settings import AskSettings, LogSettings, VaultSettings
 from offline_agent.types import Answered, Chunk, Event, Hit, IndexStatus, ModelCard, Searched, SearchResult, Token
@@ -35,8 +35,9 @@ Open = Callable[..., Session]
 
 @pytest.fixture
 def session(archive: Archive) -> Open:
-    def begin(model: ScriptedModel, card: ModelCard = CARD) -> Session:
-        return Session(OneHit(), model, card, AskSettings(), archive.sessions.begin("/repo", "m"), archive.audit)
+    def begin(model: ScriptedModel, card: ModelCard = CARD, outline: Outline | None = None) -> Session:
+        transcript = archive.sessions.begin("/repo", "m")
+        return Session(OneHit(), model, card, AskSettings(), transcript, archive.audit, outline)
 
     return begin
 
@@ -101,3 +102,50 @@ def test_the_audit_names_the_model_once(session: Open, archive: Archive) -> None
     list(talk.ask("second"))
     [record] = archive.audit.records()
     assert (record.kind, record.body["sha256"]) == ("model", "unknown")
+
+
+MAPPED = CARD.model_copy(update={"map_tokens": 10})
+
+
+def test_a_session_begins_with_a_map_that_never_changes(session: Open) -> None:
+    asked: list[int] = []
+
+    def outline(tokens: int) -> str:
+        asked.append(tokens)
+        return f"map number {len(asked)}"
+
+    model = ScriptedModel(["One.", "Two."])
+    talk = session(model, MAPPED, outline)
+    list(talk.ask("first"))
+    list(talk.ask("second"))
+    assert asked == [10]
+    assert model.prompts[0][0].role == "system"
+    assert model.prompts[0][0].content.endswith("map number 1")
+    assert model.prompts[0][0] == model.prompts[1][0]
+
+
+def test_a_map_that_the_model_counts_as_too_long_is_asked_for_again(session: Open) -> None:
+    model = ScriptedModel(["One."])
+    list(session(model, MAPPED, lambda tokens: "word " * (2 * tokens)).ask("first"))
+    assert model.prompts[0][0].content.endswith("word " * 10)
+
+
+def test_a_map_that_never_fits_is_left_out(session: Open) -> None:
+    model = ScriptedModel(["One."])
+    list(session(model, MAPPED, lambda tokens: "word " * 50).ask("first"))
+    assert "word" not in str(model.prompts[0])
+
+
+def test_a_model_that_wants_no_map_costs_nothing(session: Open) -> None:
+    asked: list[int] = []
+    list(session(ScriptedModel(["One."]), CARD, lambda tokens: str(asked.append(tokens))).ask("first"))
+    assert asked == []
+
+
+def test_a_turn_does_not_fail_for_want_of_a_map(session: Open) -> None:
+    def outline(tokens: int) -> str:
+        raise IndexUnavailable("gone")
+
+    model = ScriptedModel(["One."])
+    assert last(list(session(model, MAPPED, outline).ask("first"))).text == "One."
+    assert "outline" not in str(model.prompts[0])

@@ -52,3 +52,16 @@ def test_old_turns_are_dropped_first_and_whole() -> None:
 def test_the_system_prompt_is_short() -> None:
     # No tokenizer splits English prose much finer than four characters; 300 tokens are what the design allows.
     assert len(system_prompt()) / 4 < 300
+
+
+def test_a_map_ends_the_system_text_or_begins_the_first_message() -> None:
+    with_system = build_prompt("q", [hit(1)], [], CARD, count, "a.py\n  def f()  1").messages
+    assert with_system[0].role == "system"
+    assert with_system[0].content.endswith("\n\na.py\n  def f()  1")
+    without = build_prompt("q", [], [], CARD.model_copy(update={"system_prompt": False}), count, "a.py").messages
+    assert [message.role for message in without] == ["user"]
+    assert without[0].content.endswith("a.py\n\nQuestion: q")
+
+
+def test_a_map_takes_an_eighth_of_a_small_context() -> None:
+    assert fitted(CARD.model_copy(update={"map_tokens": 1024}), 2048).map_tokens == 256

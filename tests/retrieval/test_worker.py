@@ -334,3 +334,15 @@ def test_starting_two_at_once_gives_both_a_client(repo: Repo, tmp_path: Path) ->
         process.stdin.close()
     for process, _ in results:
         process.wait(10)
+
+
+def test_a_worker_outlines_the_repository(repo: Repo, place: Place) -> None:
+    repo.write("base.py", "def shared_helper():\n    pass\n")
+    repo.write("user.py", "from base import shared_helper\n\n\ndef use():\n    shared_helper()\n")
+    with running(place) as remote:
+        assert remote.wait_current(10)
+        outline = remote.repository_map(100)
+        assert [entry.path for entry in outline.entries] == ["base.py", "user.py"]
+        assert outline.files == 2
+        assert [entry.path for entry in remote.repository_map(11, focus=["user.py"]).entries] == ["user.py"]
+        assert remote.repository_map(100, query="shared_helper").tokens <= 100
