@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Database, Index, Mapper, Reranker, Retriever, Vault, VectorIndex
+from offline_agent.protocols import Database, Index, Mapper, Reranker, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -308,7 +308,7 @@ class Program:
         local.refresh(progress)
         return local
 
-    def complete_retriever(self, progress: StatusProgress | None = None) -> Retriever:
+    def complete_retriever(self, progress: StatusProgress | None = None) -> Index:
         """The worker, once it has embedded everything there is. Raises an EmbedderError where that cannot be."""
         self.check_embedder()
         index = self.following_retriever()

@@ -131,3 +131,8 @@ def test_the_toolbar_says_how_far_the_index_is(status: IndexStatus | None, line:
 
 def test_the_line_under_an_answer_names_what_took_part() -> None:
     assert searched_line(SearchResult(dense=True)) == "0 search results by words and symbols and meaning"
+
+
+def test_the_map_is_shown(program: Program, terminal: PipeInput) -> None:
+    screen = play(program, terminal, "/map\r", "/map discount\r")
+    assert screen.count("def apply_discount(total)") == 2
