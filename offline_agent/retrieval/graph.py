@@ -51,8 +51,12 @@ def all_edges(store: Store) -> list[Edge]:
     known = {number: path for path, number in store.file_ids().items()}
     packages = {path.rpartition("/")[0] for path in known.values() if path.endswith("__init__.py")}
     imports = _resolved(store.links.imports(), known, packages)
-    links = _joined(store.links.references(), imports, known)
-    return [Edge(known[source], known[target], link.weight) for (source, target), link in links.items()]
+    language = {number: family(path) for number, path in known.items()}
+    weights: dict[_Pair, float] = defaultdict(float, dict.fromkeys(imports, _IMPORT))
+    for source, target, _, _, weight in _meant(store.links.references(), imports):
+        if language[source] == language[target]:
+            weights[source, target] += weight
+    return [Edge(known[source], known[target], weight) for (source, target), weight in weights.items()]
 
 
 def neighbour_scores(found: Iterable[Edge], seeds: Mapping[str, float]) -> dict[str, Neighbour]:

@@ -184,6 +184,7 @@ def _chosen(
     candidates: Sequence[_Candidate], budget: int, count: CountTokens
 ) -> tuple[dict[str, list[Definition]], int]:
     """As many of the best as fit, each with its file's and its classes' lines, and their tokens."""
+    candidates = candidates[:budget]  # more cannot fit
     costs = _Costs(candidates, count)
     chosen: dict[str, list[Definition]] = {}
     spent = misses = 0
