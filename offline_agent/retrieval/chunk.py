@@ -35,6 +35,7 @@ class Chunker:
         """The chunks of a file, what it defines, uses and imports. Never raises, whatever the text is."""
         if path.lower().endswith(_NOTEBOOK) and (book := notebook.read(text)) is not None:
             return self._notebook(path, book)
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text for a tokenizer or a database
         lines = text.split("\n")
         file = _File(path, lines, self._counter)
         grammar = self._languages.grammar(path, text)

@@ -3,12 +3,42 @@
 import codecs
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
 from offline_agent.types import FileState, Skipped, Value
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF32 = (
+    codecs.BOM_UTF32_LE,
+    codecs.BOM_UTF32_BE,
+)  # looked for first: the little-endian mark begins with that of UTF-16
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # not \t \n \v \f \r, nor the escape of a coloured log
+_LOOKED_AT = 8192  # bytes
+_CONTROL_SHARE = 50  # one in so many is more than any text has
+
+# Written by a tool for itself: thousands of lines of versions and hashes, in which every package's name would be found.
+_LOCK_FILES = {
+    *("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock"),
+    *("poetry.lock", "uv.lock", "pdm.lock", "pipfile.lock", "pixi.lock", "conda-lock.yml"),
+    *("cargo.lock", "go.sum", "go.work.sum", "gemfile.lock", "composer.lock", "packages.lock.json", "paket.lock"),
+    *(
+        "podfile.lock",
+        "package.resolved",
+        "pubspec.lock",
+        "mix.lock",
+        "flake.lock",
+        "gradle.lockfile",
+        ".terraform.lock.hcl",
+    ),
+}
+_GENERATED = {".min.js": "minified", ".min.mjs": "minified", ".min.css": "minified", ".map": "a source map"}
+
+_LONG_LINE = 5000  # characters; the longest lines that people write are paragraphs
+_SMALL = 20_000  # characters: a file this small is not worth a rule
+_MOST_LINES = 100_000
+_NOTEBOOK = ".ipynb"  # holds its pictures in one line each, and they are not indexed
 
 
 class Document(Value):
@@ -49,6 +79,8 @@ def _read_open(descriptor: int, path: str, limit: int) -> Document | Unread | No
         return _unread(path, state, "not a regular file")
     if status.st_size > limit:
         return _unread(path, state, f"larger than {limit:,} bytes")
+    if reason := generated(path):
+        return _unread(path, state, reason)
     try:
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
@@ -59,21 +91,50 @@ def _read_open(descriptor: int, path: str, limit: int) -> Document | Unread | No
     text = decode(data)
     if text is None:
         return _unread(path, state, "binary")
+    if reason := unreadable(path, text):
+        return _unread(path, state, reason)
     return Document(state=state.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}), text=text)
 
 
 def decode(data: bytes) -> str | None:
-    """UTF-16 by its mark, else UTF-8, else Latin-1, which any bytes are; None when it is not text."""
-    if data.startswith(_UTF16):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError:
-            return None
-    if b"\0" in data:
+    """UTF-32 or UTF-16 by its mark, else UTF-8, else Latin-1, which any bytes are; None when it is not text."""
+    try:
+        text = _decode(data)
+    except UnicodeDecodeError:
         return None
+    return None if "\0" in text else text
+
+
+def generated(path: str) -> str:
+    """Why a file of this name is not worth reading; empty for others."""
+    name = path.rpartition("/")[2].lower()
+    if name in _LOCK_FILES:
+        return "a generated lock file"
+    return next((reason for ending, reason in _GENERATED.items() if name.endswith(ending)), "")
+
+
+def unreadable(path: str, text: str) -> str:
+    """Why nobody reads this text, so that a search should not find it; empty for others."""
+    if len(text) <= _SMALL or path.lower().endswith(_NOTEBOOK):
+        return ""
+    if text.count("\n") > _MOST_LINES:
+        return f"more than {_MOST_LINES:,} lines"
+    if 2 * sum(len(line) for line in text.split("\n") if len(line) > _LONG_LINE) > len(text):
+        return f"minified, or data: most of it is in lines of more than {_LONG_LINE:,} characters"
+    return ""
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith(_UTF32):
+        return data.decode("utf-32")
+    if data.startswith(_UTF16):
+        return data.decode("utf-16")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
+        start = data[:_LOOKED_AT]
+        if _CONTROL_SHARE * len(_CONTROL.findall(start)) > len(start):
+            raise
         return data.decode("latin-1")
 
 

@@ -35,6 +35,7 @@ _KINDS: tuple[Kind, ...] = ("declaration", "function", "class", "extension", "na
 
 _MOST_SECONDS = 0.8  # for one file; 1 MB of ordinary Python takes 0.1
 _FLAT = 20_000  # nodes; a query takes 0.3 s
+_DEEPEST = 1000  # levels of the tree that are queried; 100,000 take a minute
 _LONGEST_SIGNATURE = 200
 _LONGEST_NAME = 120
 _PIECE = 65536  # bytes handed to the parser at once
@@ -95,11 +96,11 @@ class Grammar:
         # "surrogatepass" cannot fail, and tree-sitter treats what is not UTF-8 as an error node.
         data = text.encode("utf-8", "surrogatepass")
         root = self._parse(data)
-        found = _definitions(QueryCursor(self._definitions).matches(root), data) if root is not None else {}
-        uses = QueryCursor(self._uses).captures(root) if root is not None else {}
+        found = _definitions(_cursor(self._definitions).matches(root), data) if root is not None else {}
+        uses = _cursor(self._uses).captures(root) if root is not None else {}
         spans = list(found.values())
         if root is None or root.has_error:
-            texts = QueryCursor(self._texts).captures(root) if root is not None else {}
+            texts = _cursor(self._texts).captures(root) if root is not None else {}
             spans += self._missed(text, spans, texts.get("text", ()))
         imports = [_text(node, data) for node in sorted(uses.get("import", ()), key=lambda node: node.start_byte)]
         return Source(
@@ -184,6 +185,12 @@ def _parts(query: str) -> tuple[str, str, str]:
     texts = [one for one in patterns if "@text" in one]
     uses = [one for one in patterns if "@name" not in one and "@text" not in one]
     return "\n".join(definitions), "\n".join(uses), "\n".join(texts)
+
+
+def _cursor(query: Query) -> QueryCursor:
+    cursor = QueryCursor(query)
+    cursor.set_max_start_depth(_DEEPEST)
+    return cursor
 
 
 def _flat(root: Node) -> bool:
