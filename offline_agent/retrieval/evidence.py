@@ -1,7 +1,7 @@
 """What speaks for which chunk, before anything is weighed.
 
-    words     BM25 of all terms of the question
-    title     BM25 of the first line of a report, which says what it is about
+    words     BM25 of the chunk
+    file      BM25 of all chunks of its file together
     static    cosine with the static embedder
     dense     cosine with the transformer, for chunks that have its vector
     symbol    definitions that the question names
@@ -18,23 +18,24 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from offline_agent.retrieval.graph import Edge, edges
+from offline_agent.retrieval.kinds import is_aside
 from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Frame, Query, Shape
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import capitalised
-from offline_agent.retrieval.words import WordIndex
 from offline_agent.types import Definition
 
-RANKINGS = ("words", "title", "static", "dense", "symbol", "path", "frame")
+RANKINGS = ("words", "file", "static", "dense", "symbol", "path", "frame")
 
-_DEPTH = 150  # chunks of each ranking; what is deeper adds less than it costs
+_FETCHED = 400  # chunks of each ranking, of which the best that are no tests or documentation are kept
+_DEPTH = 150  # what is deeper adds less than it costs
+_ASIDE = 0.5
 _NAMES = 60  # names of a long report that are looked up
 _WORDS = 24
 _PATHS = 20
 _PARTS = 4  # chunks of one long definition; more would leave no room for anything else
 _FRAMES = 15
 _FILES = 15  # whose neighbours are looked up
-_NOISE = 0.55  # of the best: chunks that are less near than this share say nothing
 
 
 @dataclass
@@ -64,35 +65,45 @@ Signal = Mapping[int, float]
 
 def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = None) -> Evidence:
     """Everything that any ranking found for the question."""
-    found: dict[str, Signal] = {"words": words(loaded.words, query.terms)}
-    if query.shape is Shape.REPORT:
-        found["title"] = words(loaded.words, dict.fromkeys(query.title_terms, 1.0))
+    matches = loaded.words.search(query.terms, _FETCHED)
+    found: dict[str, Signal] = {"words": dict(matches.chunks)}
     for name, one in (("static", loaded.static), ("dense", dense)):
         if one is not None:
             found[name] = nearest(store, query.gist, one)
+    found = {name: sifted(store, query, signal) for name, signal in found.items()}
     why: dict[int, dict[str, str]] = defaultdict(dict)
     found["symbol"] = symbols(store, query, why)
     found["path"] = paths(store, query, why)
     found["frame"] = frames(store, query, why)
     candidates = _candidates(store, found, why)
+    best = max(matches.files.values(), default=1.0)
+    for candidate in candidates.values():
+        if candidate.path in matches.files:
+            candidate.signals["file"] = matches.files[candidate.path] / best
     return Evidence(query, candidates, edges(store, _promising(candidates.values())))
 
 
-def words(index: WordIndex, terms: Mapping[str, float]) -> Signal:
-    """BM25 as a share of the best."""
-    return _shares(index.search(terms, _DEPTH))
-
-
 def nearest(store: Store, text: str, dense: Dense) -> Signal:
-    """Cosine from the last of the nearest (0) to the first (1)."""
+    """Cosines of the nearest, above what even the farther ones of them have."""
     [vector] = dense.embedder.encode([text])
-    found = dense.index.search(vector, _DEPTH)
-    if not found:
-        return {}
-    best, last = found[0][1], min(found[-1][1], found[0][1] * _NOISE)
+    found = dense.index.search(vector, _FETCHED)
     ids = store.ids_by_key([key for key, _ in found])
-    spread = max(best - last, 1e-9)
-    return {number: (cosine - last) / spread for key, cosine in found for number in ids.get(key, ())}
+    least = min((cosine for _, cosine in found), default=0.0)
+    return {number: cosine - least for key, cosine in found for number in ids.get(key, ())}
+
+
+def sifted(store: Store, query: Query, signal: Signal) -> Signal:
+    """The best of a ranking, as shares of the first. Tests and documentation repeat the words of the code that they are about:
+    unless they are asked for they must not take all the places."""
+    places = store.places(list(signal))
+    valued = {
+        number: value * (_ASIDE if is_aside(places[number][0], query) else 1.0)
+        for number, value in signal.items()
+        if number in places
+    }
+    kept = sorted(valued, key=lambda number: (-valued[number], number))[:_DEPTH]
+    best = max((valued[number] for number in kept), default=0.0)
+    return {number: signal[number] / best for number in kept} if best > 0 else {}
 
 
 def symbols(store: Store, query: Query, why: dict[int, dict[str, str]]) -> Signal:
@@ -196,11 +207,6 @@ def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
     same = _common_end([part.lower() for part in asked], [part.lower() for part in symbol])
     case_differs = asked[len(asked) - same :] != symbol[len(symbol) - same :]
     return len(asked) - same, case_differs, len(symbol) - same
-
-
-def _shares(found: Sequence[tuple[int, float]]) -> Signal:
-    best = found[0][1] if found else 0.0
-    return {number: score / best for number, score in found} if best > 0 else dict.fromkeys((n for n, _ in found), 1.0)
 
 
 def _promising(candidates: Iterable[Candidate]) -> list[str]:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from offline_agent.retrieval.graph import Edge, all_edges, pagerank
+from offline_agent.retrieval.kinds import is_docs, is_test, is_vendored
 from offline_agent.retrieval.links import Standing
-from offline_agent.retrieval.rules import is_docs, is_test, is_vendored
 from offline_agent.retrieval.store import Store
 from offline_agent.types import Definition, Hit, MapEntry, RepositoryMap
 

@@ -4,32 +4,15 @@ A rule is a pure function of the evidence, the scores so far and its weight in `
 They run in the order of RULES, each on the scores that those before it left.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from offline_agent.retrieval.evidence import Candidate, Evidence
 from offline_agent.retrieval.graph import neighbour_scores
+from offline_agent.retrieval.kinds import is_configuration, is_docs, is_test, is_vendored
 from offline_agent.retrieval.terms import split_identifier, stem
 
-_TEST = re.compile(
-    r"(^|/)(tests?|testing|specs?|__tests__|testdata|fixtures|benchmarks?)/|"
-    r"(^|/)(test_[^/]*|conftest\.py|[^/]*[_.-](test|spec)\.[^/.]+|[^/]*Tests?\.(java|cs|kt|php|cpp))$",
-    re.IGNORECASE,
-)
-_DOCS = re.compile(
-    r"(^|/)(docs?|documentation|examples?|samples?|\.github|changelog\.d)/|\.(md|rst|txt|ipynb)$|"
-    r"(^|/)(changes|changelog|history|news|authors|contributors)[^/]*$",
-    re.IGNORECASE,
-)
-_VENDORED = re.compile(
-    r"(^|/)(_?vendor(ed)?|third[_-]?party|extern(al)?s?|deps|packages/(urllib3|chardet|idna))/", re.IGNORECASE
-)
-_CONFIGURATION = re.compile(
-    r"\.(toml|ya?ml|json|cfg|ini|lock|xml|csv|html?|css|svg|po)$|(^|/)(setup|noxfile|tasks)\.py$|(^|/)(scripts?|tools)/",
-    re.IGNORECASE,
-)
 _IMPORTS = 60  # lines at the top of a file
 _SIBLINGS = 6  # chunks of one file that count for each other
 _FADING = 0.5
@@ -43,18 +26,6 @@ class Gain(NamedTuple):
 
 Scores = Mapping[int, float]
 Rule = Callable[[Evidence, Scores, float], dict[int, Gain]]
-
-
-def is_test(path: str) -> bool:
-    return _TEST.search(path) is not None
-
-
-def is_docs(path: str) -> bool:
-    return _DOCS.search(path) is not None
-
-
-def is_vendored(path: str) -> bool:
-    return _VENDORED.search(path) is not None
 
 
 def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
@@ -129,9 +100,7 @@ def vendored(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gai
 
 def configuration(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """Data and build scripts: seldom where behaviour is."""
-    return _demoted(
-        evidence, scores, weight, lambda path: _CONFIGURATION.search(path) is not None, "data or a build script"
-    )
+    return _demoted(evidence, scores, weight, is_configuration, "data or a build script")
 
 
 def imports(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:

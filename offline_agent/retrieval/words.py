@@ -75,6 +75,8 @@ class _Segment:
         sizes = np.array([len(some) for some in lengths], dtype=np.int64)
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.spans = {path: (int(starts[i]), int(starts[i + 1])) for i, path in enumerate(files)}
+        self.paths = list(files)
+        self.starts = starts[:-1]
         firsts = np.array([file.first for file in files.values()], dtype=np.int64)
         self.ids: NDArray[np.int64] = np.repeat(firsts - starts[:-1], sizes) + np.arange(starts[-1])
         self.lengths: NDArray[np.float32] = _joined(lengths, np.float32)
@@ -108,6 +110,13 @@ class _Segment:
         return self._docs[begin:end], self._counts[begin:end]
 
 
+class Matches(NamedTuple):
+    """The best chunks by number with their scores, best first, ties by number; and the best files by path, likewise."""
+
+    chunks: list[tuple[int, float]]
+    files: dict[str, float]
+
+
 class WordIndex:
     """BM25 over the files given so far. Any thread may search while one changes it.
 
@@ -137,18 +146,32 @@ class WordIndex:
             base.alive[begin:end] = False
         self._segments = (base, fresh)
 
-    def search(self, asked: Mapping[str, float], limit: int) -> list[tuple[int, float]]:
-        """The best chunks' numbers with their scores, best first; ties by number. `asked` has the weight of each term."""
+    def search(self, asked: Mapping[str, float], limit: int) -> "Matches":
+        """What matches best; `asked` has the weight of each term."""
         import numpy as np
 
         segments = self._segments
         total = sum(len(segment.ids) for segment in segments)
         if not total:
-            return []
+            return Matches([], {})
         mean = sum(float(segment.lengths.sum()) for segment in segments) / total
         found = [_Found(code, weight, segments) for code, weight in _weights(asked).items()]
         scores = [_scores(segment, n, found, total, max(mean, 1.0)) for n, segment in enumerate(segments)]
-        return _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
+        files = [pair for segment, some in zip(segments, scores, strict=True) for pair in _pooled(segment, some)]
+        best = _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
+        return Matches(best, dict(sorted(files, key=lambda pair: (-pair[1], pair[0]))[:limit]))
+
+
+def _pooled(segment: _Segment, scores: "NDArray[np.float32]") -> list[tuple[str, float]]:
+    """Files with the root of the sum of their chunks' squared scores: many fair chunks may be worth more than a
+    single good one."""
+    import numpy as np
+
+    if not len(scores):
+        return []
+    filled = np.flatnonzero(np.diff(np.append(segment.starts, len(scores))))
+    sums = np.sqrt(np.add.reduceat(scores**2, segment.starts[filled]))
+    return [(segment.paths[filled[i]], float(sums[i])) for i in np.flatnonzero(sums > 0)]
 
 
 def _weights(asked: Mapping[str, float]) -> dict[int, float]:
