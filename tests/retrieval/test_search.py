@@ -107,7 +107,7 @@ def test_hits_say_who_found_them(store: Store) -> None:
     result = search(store, "Session.close", 5)
     assert result.lexical
     assert not result.dense
-    assert set(result.hits[0].found_by) == {"symbol", "words"}
+    assert set(result.hits[0].found_by) == {"symbol", "words", "file"}
     assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
 
 

@@ -100,7 +100,7 @@ def test_vectors_follow_and_the_status_counts_them(repo: Repo, place: Place) -> 
         assert status.problem == ""
         result = remote.search("function_7", 3)
         assert result.dense
-        assert set(result.hits[0].found_by) == {"symbol", "words", "dense"}
+        assert set(result.hits[0].found_by) == {"symbol", "words", "file", "dense"}
 
 
 def test_searches_are_answered_while_the_embedder_loads(repo: Repo, tmp_path: Path) -> None:
