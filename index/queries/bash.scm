@@ -8,9 +8,6 @@
 (command name: (command_name (word) @reference))
 (variable_name) @reference.capital
 
-(command
-  name: (command_name (word) @mark)
-  . argument: (_) @import
-  (#any-of? @mark "source" "."))
+(command name: (command_name (word)) argument: (_)) @import.call
 
 [(raw_string) (heredoc_body) (comment)] @text

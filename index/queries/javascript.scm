@@ -45,9 +45,6 @@
 
 (import_statement source: (string (string_fragment) @import))
 (export_statement source: (string (string_fragment) @import))
-(call_expression
-  function: [(identifier) @mark (import) @mark]
-  arguments: (arguments . (string (string_fragment) @import))
-  (#any-of? @mark "require" "import"))
+(call_expression function: [(identifier) (import)] arguments: (arguments . (string))) @import.call
 
 [(string) (template_string) (comment)] @text

@@ -5,8 +5,7 @@
 (decorated_definition definition: (function_definition name: (identifier) @name body: (_) @body) @head) @function
 (decorated_definition
   (decorator [(identifier) @mark (attribute attribute: (identifier) @mark)])
-  definition: (function_definition name: (identifier) @name body: (_) @body) @head
-  (#eq? @mark "overload")) @declaration
+  definition: (function_definition name: (identifier) @name body: (_) @body) @head) @declaration
 
 (class_definition name: (identifier) @name body: (_) @body) @class
 (decorated_definition definition: (class_definition name: (identifier) @name body: (_) @body) @head) @class

@@ -17,8 +17,6 @@
 (call receiver: (identifier) @reference)
 (identifier) @reference
 
-(call
-  method: (identifier) @mark
-  (#any-of? @mark "require" "require_relative" "load" "autoload")) @import
+(call !receiver method: (identifier) arguments: (argument_list (string))) @import.call
 
 [(string) (heredoc_body) (comment)] @text

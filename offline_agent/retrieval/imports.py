@@ -14,6 +14,11 @@ _ENDING = re.compile(
     r"\.(?:[cm]?[jt]sx?|d\.ts|json|vue|svelte|css|scss|less|h|hh|hpp|hxx|inl|c|cc|cpp|rb|php|inc|sh|bash|py)$"
 )
 _WORD = re.compile(r"[\w.]+")
+_ALIAS = re.compile(r" as \w+")
+_JAVASCRIPT_CALL = re.compile(r"""(?:require|import)\s*\(\s*["']([^"'\n]+)["']""")
+_CALL = re.compile(r"\w+\s*\(")
+_RUBY_CALL = re.compile(r"(?:require|require_relative|load|autoload)\b")
+_SHELL_CALL = re.compile(r"(?:source|\.)\s+(\S.*)")
 _STRING = re.compile(r"""["']([^"'\n]+)["']""")
 _PATH_LIKE = re.compile(r"[\w./@+~-]+")
 _LONGEST = 300  # characters of a path
@@ -54,6 +59,11 @@ def _python(statement: str, path: str) -> Iterator[str]:
 
 
 def _javascript(source: str, path: str) -> Iterator[str]:
+    """The string of an import statement, or a call, such as `require("./x")`; other calls are none."""
+    if (call := _JAVASCRIPT_CALL.match(source)) is not None:
+        source = call[1]
+    elif _CALL.match(source):
+        return
     source = source.partition("?")[0]
     if source.startswith("."):
         yield _beside(path, _ENDING.sub("", source))
@@ -79,7 +89,7 @@ def _rust(statement: str, path: str) -> Iterator[str]:
     if statement.startswith(("mod ", "pub")) and statement.endswith(";"):
         yield f"{_rust_module(path)}/{statement.rstrip(' ;').split()[-1]}".strip("/")
         return
-    for name in _expanded("".join(part.partition(" as ")[0] for part in re.split(r"(?<=[,{}])", _one_line(statement)))):
+    for name in _expanded(_ALIAS.sub("", _one_line(statement))):
         steps = [step for step in name.split("::") if step not in ("", "*", "self")]
         relative = name.startswith(("self::", "super::"))
         base = _rust_module(path) if relative else ""
@@ -104,15 +114,18 @@ def _php(statement: str, path: str) -> Iterator[str]:
 
 def _ruby(statement: str, path: str) -> Iterator[str]:
     string = _STRING.search(statement)
-    if string is not None:
+    if string is not None and _RUBY_CALL.match(statement):
         source = _ENDING.sub("", string[1])
         relative = statement.startswith("require_relative") or source.startswith(".")
         yield _beside(path, f"./{source}") if relative else source.strip("/")
 
 
-def _shell(source: str, path: str) -> Iterator[str]:
-    """`"$(dirname "$0")/lib/x.sh"` -> lib/x: what comes before the last `)`, `}` or variable is not known here."""
-    tail = re.split(r"[)}]|\$\w+", source.strip("\"'"))[-1].strip("\"'")
+def _shell(command: str, path: str) -> Iterator[str]:
+    """`source "$(dirname "$0")/lib/x.sh"` -> lib/x: what comes before the last `)`, `}` or variable is not known here."""
+    call = _SHELL_CALL.match(command)
+    if call is None:
+        return
+    tail = re.split(r"[)}]|\$\w+", call[1].strip("\"'"))[-1].strip("\"'")
     if _PATH_LIKE.fullmatch(tail):
         plain = _ENDING.sub("", tail)
         yield _beside(path, plain) if plain.startswith(".") else plain.strip("/")

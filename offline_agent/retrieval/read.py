@@ -23,15 +23,7 @@ _LOCK_FILES = {
     *("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock"),
     *("poetry.lock", "uv.lock", "pdm.lock", "pipfile.lock", "pixi.lock", "conda-lock.yml"),
     *("cargo.lock", "go.sum", "go.work.sum", "gemfile.lock", "composer.lock", "packages.lock.json", "paket.lock"),
-    *(
-        "podfile.lock",
-        "package.resolved",
-        "pubspec.lock",
-        "mix.lock",
-        "flake.lock",
-        "gradle.lockfile",
-        ".terraform.lock.hcl",
-    ),
+    *("podfile.lock", "package.resolved", "pubspec.lock", "mix.lock", "flake.lock", "gradle.lockfile"),
 }
 _GENERATED = {".min.js": "minified", ".min.mjs": "minified", ".min.css": "minified", ".map": "a source map"}
 

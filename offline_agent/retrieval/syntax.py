@@ -4,14 +4,16 @@ A pattern of a query captures one of these.
 
     @function @class @constant   a definition's whole span, with its @name, its @body where it has one, a @head where its own text
                                  begins further down (below decorators), and an @owner for a method that stands outside its type
-    @declaration                 a function without a body of its own: a prototype, an `@overload`
+    @declaration                 a function without a body of its own: a prototype; with a @mark only where that is `overload`
     @extension @namespace        encloses definitions and gives them its name, but defines nothing: `impl`, `namespace`
     @reference                   a name that is used; @reference.capital: one that counts only if it begins with a capital
-    @import                      what `imports.py` understands of an import: the statement, or the path in it
+    @import                      what `imports.py` understands of an import: the statement, or the path in it; @import.call: a call
+                                 that may be one
     @text                        strings and comments, which may hold what looks like code
 
 The time is bounded. Parsing is cut off; a tree that a query would take minutes for (100,000 brackets that nothing closes) is not
 queried. (A query could be cut off too, but the binding's progress callback for queries crashes the process, tree-sitter 0.26.1.)
+Queries have no predicates (`#eq?`): a tree whose parsing can be cut off reads its text through a callback, 80 microseconds a time.
 """
 
 import importlib
@@ -38,6 +40,8 @@ _FLAT = 20_000  # nodes; a query takes 0.3 s
 _DEEPEST = 1000  # levels of the tree that are queried; 100,000 take a minute
 _LONGEST_SIGNATURE = 200
 _LONGEST_NAME = 120
+_LONGEST_CALL = 400  # bytes of a call that may be an import
+_OVERLOAD = "overload"
 _PIECE = 65536  # bytes handed to the parser at once
 _PATTERN = re.compile(r"\n(?=[(\[])")  # a pattern begins at the margin
 _WORDS = re.compile(rb"[\w\s()]*")
@@ -102,11 +106,10 @@ class Grammar:
         if root is None or root.has_error:
             texts = _cursor(self._texts).captures(root) if root is not None else {}
             spans += self._missed(text, spans, texts.get("text", ()))
-        imports = [_text(node, data) for node in sorted(uses.get("import", ()), key=lambda node: node.start_byte)]
         return Source(
             sorted(spans, key=lambda span: (span.start, (-span.end[0], -span.end[1]))),
             _references(uses, found, data),
-            targets(self._imports, path, imports),
+            targets(self._imports, path, _imports(uses, data)),
         )
 
     def _parse(self, data: bytes) -> Node | None:
@@ -209,6 +212,8 @@ def _definitions(matches: Iterable[tuple[int, Mapping[str, Sequence[Node]]]], da
     """Spans by where their name begins. Of several for one name the widest of the first kind holds."""
     best: dict[int, tuple[tuple[int, int, int], Span]] = {}
     for _, captures in matches:
+        if any(_text(mark, data) != _OVERLOAD for mark in captures.get("mark", ())):
+            continue
         name = captures["name"][0]
         rank, kind = next((rank, kind) for rank, kind in enumerate(_KINDS) if kind in captures)
         whole = captures[kind][0]
@@ -272,8 +277,16 @@ def _references(uses: Mapping[str, Sequence[Node]], found: Mapping[int, Span], d
             and node.start_byte not in found  # "Z" is 0x5A: an ASCII capital, "$" or a digit
         ]
     )
-    decoded = {name.decode("utf-8", "replace"): count for name, count in (capital | names).items() if len(name) > 1}
-    return {name: count for name, count in decoded.items() if len(name) <= _LONGEST_NAME and name not in _NOT_NAMES}
+    decoded = {name.decode("utf-8", "replace"): count for name, count in (capital | names).items()}
+    return {name: count for name, count in decoded.items() if 1 < len(name) <= _LONGEST_NAME and name not in _NOT_NAMES}
+
+
+def _imports(uses: Mapping[str, Sequence[Node]], data: bytes) -> list[str]:
+    found = [(node.start_byte, node.end_byte) for node in uses.get("import", ())]
+    found += [
+        (node.start_byte, min(node.end_byte, node.start_byte + _LONGEST_CALL)) for node in uses.get("import.call", ())
+    ]
+    return [data[start:end].decode("utf-8", "replace") for start, end in sorted(found)]
 
 
 def _span(found: Found) -> Span:
