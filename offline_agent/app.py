@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Database, Index, Mapper, Reranker, Vault, VectorIndex
+from offline_agent.protocols import Database, Embedder, Index, Mapper, Reranker, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -400,6 +400,7 @@ class Program:
             ),
             fingerprint=embed.fingerprint_of(card, settings),
             load_embedder=lambda: embed.load(card, settings),
+            load_static=self._load_static if settings.static else None,
             open_vectors=self._open_vectors,
             borrow=self.borrow,
             load_reranker=self._load_reranker if self.settings.index.reranker is not None else None,
@@ -435,6 +436,12 @@ class Program:
         for other in others[:_NEIGHBOURS]:
             if (indexes / other.key / "index.db").exists():  # else opening would make one
                 yield partial(self.vault.database, f"{REPOSITORIES}/{other.key}/index")
+
+    def _load_static(self) -> Embedder:
+        from offline_agent.retrieval.static import load_static
+
+        card = self._catalogue.embedder(self.settings.embedder.static)
+        return load_static(card, self.settings.models_directory / card.directory)
 
     def _open_vectors(self, fingerprint: str) -> VectorIndex:  # only the worker gets here
         if self._server is None:

@@ -56,6 +56,8 @@ class IndexSettings(Value):
 class EmbedderSettings(Value):
     name: str = "all-MiniLM-L6-v2"
     """An embedder of models/catalogue.toml."""
+    static: str = "pocket-static"
+    """A static embedder of models/catalogue.toml, which searches by meaning at once; empty for none."""
     directory: Path | None = None
     """A local sentence-transformers directory to use instead. Its files are yours to trust: no hash is checked."""
     batch: int = 32

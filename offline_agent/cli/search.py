@@ -15,8 +15,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "search",
         help="find code by words and by meaning",
-        description="Finds spans of the repository for a query, best first. Words and symbols answer at once; meaning takes part "
-        "when a session or `index watch` is running in this repository, or with --dense.",
+        description="Finds spans of the repository for a query, best first. Words, symbols and a small built-in embedder answer at "
+        "once; the transformer takes part when a session or `index watch` is running in this repository, or with --dense. A pasted issue with its traceback is a "
+        'good query: `offline-agent search "$(cat issue.md)"`.',
     )
     parser.add_argument("query", nargs="+", help="words, an identifier, or a question")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="at most this many hits (default: 10)")
@@ -27,6 +28,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     parser.add_argument(
         "--dense", action="store_true", help="wait for the embedder and every vector first (seconds to minutes)"
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say for each hit what each ranking and rule gave or took; the weights are in index/ranking.toml",
     )
     add_repository(parser)
     parser.set_defaults(run=run)
@@ -39,9 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         retriever = find_retriever(program, dense=arguments.dense)
         hits = retriever.search(readable(" ".join(arguments.query)), arguments.limit).hits
     if arguments.json:
-        print(json.dumps([as_json(hit) for hit in hits], ensure_ascii=False, indent=2))
+        print(json.dumps([as_json(hit, arguments.explain) for hit in hits], ensure_ascii=False, indent=2))
     elif hits:
-        print(printable("\n\n".join(as_text(number, hit) for number, hit in enumerate(hits, 1))))
+        texts = (as_text(number, hit, explain=arguments.explain) for number, hit in enumerate(hits, 1))
+        print(printable("\n\n".join(texts)))
     else:
         print("Nothing found.")
     return 0
@@ -56,8 +63,9 @@ def find_retriever(program: app.Program, dense: bool) -> Retriever:
         return program.complete_retriever(progress and (lambda status: progress(status.vectors, status.chunks)))
 
 
-def as_json(hit: Hit) -> dict[str, object]:
+def as_json(hit: Hit, explain: bool = False) -> dict[str, object]:
     chunk = hit.chunk
+    reasons = {"reasons": [reason.model_dump() for reason in hit.reasons]} if explain else {}
     return {
         "path": chunk.path,
         "start_line": chunk.start_line,
@@ -66,10 +74,18 @@ def as_json(hit: Hit) -> dict[str, object]:
         "score": round(hit.score, 6),
         "text": chunk.text,
         "found_by": list(hit.found_by),
+        **reasons,
     }
 
 
-def as_text(number: int, hit: Hit, lines: int = 4) -> str:
+def as_text(number: int, hit: Hit, lines: int = 4, explain: bool = False) -> str:
     shown = [line for line in hit.chunk.text.splitlines() if line.strip()][:lines]
     header = f"{number}. {hit.chunk.location} {hit.chunk.symbol}".rstrip()
-    return "\n".join([f"{header}  ({', '.join(hit.found_by)})", *(f"     {line}" for line in shown)])
+    why = [explanation(hit)] if explain else []
+    return "\n".join([f"{header}  ({', '.join(hit.found_by)})", *why, *(f"     {line}" for line in shown)])
+
+
+def explanation(hit: Hit) -> str:
+    """A line for each reason, which add up to the score."""
+    lines = [f"     {reason.amount:+7.3f}  {reason.rule:<13} {reason.detail}".rstrip() for reason in hit.reasons]
+    return "\n".join([*lines, f"     {hit.score:+7.3f}"])

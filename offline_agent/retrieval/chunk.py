@@ -72,6 +72,7 @@ class _File:
         self.lines = lines
         self._rows = range(len(lines)) if rows is None else rows
         self._counter = counter
+        [self._path_cost] = counter.count([path])
         self._sums = list(accumulate(counter.count(lines), initial=0))
         self._headers: dict[str, int] = {}
         self._signatures: dict[str, tuple[str, int]] = {}
@@ -116,8 +117,8 @@ class _File:
 
     def _room(self, symbol: str) -> int:
         if symbol not in self._headers:
-            [header] = self._counter.count([f"{self.path} {symbol}"])
-            self._headers[symbol] = self._counter.max_tokens - _SPECIAL_TOKENS - header
+            [cost] = self._counter.count([symbol])
+            self._headers[symbol] = self._counter.max_tokens - _SPECIAL_TOKENS - self._path_cost - cost
         return self._headers[symbol]
 
     def _signature(self, region: Region, row: int) -> tuple[str, int]:

@@ -21,6 +21,8 @@ class Weights(Value):
     rules: dict[str, float] = Field(default_factory=dict)
     repeated: float = 1.0
     """Each further chunk of a file keeps this share of its score."""
+    reranker: float = 0.0
+    """How much of the order of the best is the reranker's, where there is one."""
 
     def without(self, name: str) -> "Weights":
         """For the ablation."""
@@ -30,6 +32,7 @@ class Weights(Value):
             rankings={key: value for key, value in self.rankings.items() if key != name},
             rules={key: value for key, value in self.rules.items() if key != name},
             repeated=self.repeated,
+            reranker=self.reranker,
         )
 
 

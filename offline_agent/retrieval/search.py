@@ -1,13 +1,15 @@
 """A question to hits: gather the evidence, weigh it, fetch what came out best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from offline_agent.protocols import Reranker
 from offline_agent.retrieval.evidence import RANKINGS, gather
 from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Query, Shape
 from offline_agent.retrieval.rank import Ranked, Weights, rank
+from offline_agent.retrieval.rerank import DEPTH, rerank
 from offline_agent.retrieval.store import Store
-from offline_agent.types import Chunk, Hit, SearchResult
+from offline_agent.types import Chunk, Hit, Reason, SearchResult
 
 LONGEST_QUERY = 20_000
 """Characters of a question that are looked at."""
@@ -20,16 +22,32 @@ def search(
     limit: int,
     weights: Mapping[Shape, Weights],
     dense: Dense | None = None,
+    reranker: Reranker | None = None,
 ) -> SearchResult:
-    """The best `limit` chunks; a definition the question names comes first."""
-    took_part = SearchResult(static=loaded.static is not None, dense=dense is not None)
+    """The best `limit` chunks. Raises an EmbedderError or StorageError where `dense` or `reranker` fails."""
+    took_part = SearchResult(static=loaded.static is not None, dense=dense is not None, reranked=reranker is not None)
     if not text.strip() or limit <= 0:
         return took_part
     query = Query(text=text[:LONGEST_QUERY])
-    best = rank(gather(store, loaded, query, dense), weights[query.shape])[:limit]
+    ranked = rank(gather(store, loaded, query, dense), weights[query.shape])
+    best = ranked[: limit if reranker is None else max(limit, DEPTH)]
     chunks = store.chunks([one.candidate.id for one in best])
-    hits = tuple(_hit(one, chunks[one.candidate.id]) for one in best if one.candidate.id in chunks)
-    return took_part.model_copy(update={"hits": hits})
+    hits = [_hit(one, chunks[one.candidate.id]) for one in best if one.candidate.id in chunks]
+    if reranker is not None:
+        hits = _reranked(hits, query, reranker, weights[query.shape].reranker)
+    return took_part.model_copy(update={"hits": tuple(hits[:limit])})
+
+
+def _reranked(hits: Sequence[Hit], query: Query, reranker: Reranker, weight: float) -> list[Hit]:
+    best, rest = hits[:DEPTH], hits[DEPTH:]
+    scores = rerank(query.gist, [hit.chunk for hit in best], [hit.score for hit in best], reranker, weight)
+    changed = [_moved(hit, score) for hit, score in zip(best, scores, strict=True)]
+    return [*sorted(changed, key=lambda hit: -hit.score), *rest]
+
+
+def _moved(hit: Hit, score: float) -> Hit:
+    reason = Reason(rule="reranker", amount=score - hit.score, detail="read together with the question")
+    return hit.model_copy(update={"score": score, "reasons": (*hit.reasons, reason)})
 
 
 def _hit(one: Ranked, chunk: Chunk) -> Hit:

@@ -22,6 +22,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -36,6 +37,7 @@ Kind = Literal["function", "class", "constant", "declaration", "extension", "nam
 _KINDS: tuple[Kind, ...] = ("declaration", "function", "class", "extension", "namespace", "constant")
 
 _MOST_SECONDS = 0.8  # for one file; 1 MB of ordinary Python takes 0.1
+_STEPS = 32  # of the parser between two looks at the clock
 _FLAT = 20_000  # nodes; a query takes 0.3 s
 _DEEPEST = 1000  # levels of the tree that are queried; 100,000 take a minute
 _LONGEST_SIGNATURE = 200
@@ -114,12 +116,13 @@ class Grammar:
 
     def _parse(self, data: bytes) -> Node | None:
         """The root of the tree; None where it takes too long, or is nothing to ask."""
-        # CPU of this thread: by wall time, a busy machine would forget symbols.
+        # CPU of this thread: by wall time, a busy machine would forget symbols. It takes longer to ask than to parse a step.
         end = time.thread_time() + _MOST_SECONDS
+        steps = count()
         try:
             root = self._parser.parse(
                 lambda offset, _: data[offset : offset + _PIECE],
-                progress_callback=lambda *_: time.thread_time() > end,
+                progress_callback=lambda *_: next(steps) % _STEPS == 0 and time.thread_time() > end,
             ).root_node
         except ValueError:  # cut off
             self._parser.reset()

@@ -49,7 +49,8 @@ class WordPieceCounter:
         if len(self._known) > _WORDS_REMEMBERED:
             self._known.clear()
         unknown = [word for word in words if word not in self._known]
-        self._known.update(zip(unknown, self._encoded(unknown), strict=True))
+        if unknown:  # even nothing takes a while to encode
+            self._known.update(zip(unknown, self._encoded(unknown), strict=True))
         return self._known
 
     def _encoded(self, texts: list[str]) -> list[int]:

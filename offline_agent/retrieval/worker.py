@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from offline_agent.errors import AgentError, EmbedderError, RepositoryError, StorageError
+from offline_agent.protocols import Reranker
 from offline_agent.retrieval.borrow import Borrower
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.embed import go_offline
@@ -71,10 +72,11 @@ class Worker:
         self._scanned = threading.Event()
         self._changed = threading.Event()
         self._phase = IndexPhase.SCANNING
-        self._problems = dict.fromkeys(("watch", "index", "embedder", "search"), "")
+        self._problems = dict.fromkeys(("watch", "index", "embedder", "reranker", "search"), "")
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
         self._dense: Dense | None = None
+        self._reranker: Reranker | None = None
         self._weights = place.weights()
         self._indexer: Indexer | None = None
         self._watcher: Watcher | None = None
@@ -188,8 +190,16 @@ class Worker:
         except AgentError as error:
             self._say("embedder", str(error))
             return
+        self._load_reranker()
         with contextlib.closing(store), contextlib.closing(self._vectors):
             self._embed_until_stopped(store, Dense(embedder, self._vectors))
+
+    def _load_reranker(self) -> None:
+        if self._place.load_reranker is not None:
+            try:
+                self._reranker = self._place.load_reranker()
+            except EmbedderError as error:
+                self._say("reranker", str(error))
 
     def _embed_until_stopped(self, store: Store, dense: Dense) -> None:
         borrower = Borrower(self._place.borrow)
@@ -256,15 +266,20 @@ class Worker:
         return repository_map(store, request.tokens, self._place.load_counter().count, request.focus, hits)
 
     def _found(self, store: Store, request: Search, dense: Dense | None) -> SearchResult:
-        try:
-            result = search(store, self._loaded, request.query, request.limit, self._weights, dense)
-            self._say("search", "")
-            return result
-        except (EmbedderError, StorageError) as error:
-            if dense is None:
-                raise
-            self._say("search", str(error))
-            return search(store, self._loaded, request.query, request.limit, self._weights)
+        """With everything there is; what fails is told in the status, and the search goes on without it."""
+        reranker = self._reranker
+        while True:
+            try:
+                result = search(store, self._loaded, request.query, request.limit, self._weights, dense, reranker)
+            except (EmbedderError, StorageError) as error:
+                if dense is None and reranker is None:
+                    raise
+                self._say("search", str(error))
+                dense, reranker = (dense, None) if reranker is not None else (None, None)
+            else:
+                if dense is self._dense and reranker is self._reranker:
+                    self._say("search", "")
+                return result
 
     def _wait(self, seconds: float) -> bool:
         ticket = threading.Event()
