@@ -16,8 +16,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "search",
         help="find code by words and by meaning",
         description="Finds spans of the repository for a query, best first. Words, symbols and a small built-in embedder answer at "
-        "once; the transformer takes part when a session or `index watch` is running in this repository, or with --dense. A pasted issue with its traceback is a "
-        'good query: `offline-agent search "$(cat issue.md)"`.',
+        "once; the transformer takes part when a session or `index watch` is running in this repository, or with --dense. A pasted "
+        'issue with its traceback is a good query: `offline-agent search "$(cat issue.md)"`.',
     )
     parser.add_argument("query", nargs="+", help="words, an identifier, or a question")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="at most this many hits (default: 10)")

@@ -30,6 +30,7 @@ RANKINGS = ("words", "file", "static", "dense", "symbol", "path", "frame")
 _FETCHED = 400  # chunks of each ranking, of which the best that are no tests or documentation are kept
 _DEPTH = 150  # what is deeper adds less than it costs
 _ASIDE = 0.5
+_NOISE = 0.5  # of the best cosine: what is less near says nothing
 _NAMES = 60  # names of a long report that are looked up
 _WORDS = 24
 _PATHS = 20
@@ -89,6 +90,7 @@ def nearest(store: Store, text: str, dense: Dense) -> Signal:
     found = dense.index.search(vector, _FETCHED)
     ids = store.ids_by_key([key for key, _ in found])
     least = min((cosine for _, cosine in found), default=0.0)
+    least = min(least, _NOISE * max((cosine for _, cosine in found), default=0.0))  # in a small repository the last is near
     return {number: cosine - least for key, cosine in found for number in ids.get(key, ())}
 
 
