@@ -22,7 +22,6 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -37,7 +36,9 @@ Kind = Literal["function", "class", "constant", "declaration", "extension", "nam
 _KINDS: tuple[Kind, ...] = ("declaration", "function", "class", "extension", "namespace", "constant")
 
 _MOST_SECONDS = 0.8  # for one file; 1 MB of ordinary Python takes 0.1
-_STEPS = 32  # of the parser between two looks at the clock
+_STEPS = (
+    128  # of the parser between two looks at the clock, which may take longer than a step; 1 MB of code is 7,000 steps
+)
 _FLAT = 20_000  # nodes; a query takes 0.3 s
 _DEEPEST = 1000  # levels of the tree that are queried; 100,000 take a minute
 _LONGEST_SIGNATURE = 200
@@ -116,13 +117,9 @@ class Grammar:
 
     def _parse(self, data: bytes) -> Node | None:
         """The root of the tree; None where it takes too long, or is nothing to ask."""
-        # CPU of this thread: by wall time, a busy machine would forget symbols. It takes longer to ask than to parse a step.
-        end = time.thread_time() + _MOST_SECONDS
-        steps = count()
         try:
             root = self._parser.parse(
-                lambda offset, _: data[offset : offset + _PIECE],
-                progress_callback=lambda *_: next(steps) % _STEPS == 0 and time.thread_time() > end,
+                lambda offset, _: data[offset : offset + _PIECE], progress_callback=_Patience().ended
             ).root_node
         except ValueError:  # cut off
             self._parser.reset()
@@ -134,6 +131,22 @@ class Grammar:
         for node in texts:
             taken.update(range(node.start_point.row + 1, node.end_point.row + 1))
         return [_span(found) for found in by_lines(self._lines, text.split("\n"), taken)]
+
+
+class _Patience:
+    """Ends after some CPU of this thread: by wall time, a busy machine would forget symbols."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._end = 0.0
+
+    def ended(self, *_: object) -> bool:
+        self._steps += 1
+        if self._steps % _STEPS:
+            return False
+        now = time.thread_time()
+        self._end = self._end or now + _MOST_SECONDS
+        return now > self._end
 
 
 class Languages:

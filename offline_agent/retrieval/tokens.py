@@ -39,8 +39,9 @@ class WordPieceCounter:
         """
         words = [_PLAIN_WORD.findall(line) if _PLAIN.fullmatch(line) else None for line in lines]
         costs = self._costs({word for some in words if some for word in some})
+        others = iter(self._encoded([line for line, some in zip(lines, words, strict=True) if some is None]))
         return [
-            self._encoded([line])[0] if some is None else sum([costs[word] for word in some]) + len(_MARK.findall(line))
+            next(others) if some is None else sum([costs[word] for word in some]) + len(_MARK.findall(line))
             for line, some in zip(lines, words, strict=True)
         ]
 
@@ -49,11 +50,12 @@ class WordPieceCounter:
         if len(self._known) > _WORDS_REMEMBERED:
             self._known.clear()
         unknown = [word for word in words if word not in self._known]
-        if unknown:  # even nothing takes a while to encode
-            self._known.update(zip(unknown, self._encoded(unknown), strict=True))
+        self._known.update(zip(unknown, self._encoded(unknown), strict=True))
         return self._known
 
     def _encoded(self, texts: list[str]) -> list[int]:
+        if not texts:  # even nothing takes a while to encode
+            return []
         return [len(encoding) for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
