@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--commits", type=int, default=3_500, metavar="N", help="commits of a clone (default 3500)")
     parser.add_argument("--steps", type=int, default=train.Recipe.steps, metavar="N", help="how long to train")
     parser.add_argument("--tests", nargs="*", type=Path, default=[], metavar="DIR", help="clones to be measured on")
-    parser.add_argument("--encoder", action="store_true", help="measure all-MiniLM-L6-v2 too")
+    parser.add_argument("--encoder", action="store_true", help="measure all-MiniLM-L6-v2 on docstrings too")
     parser.add_argument(
         "--only", choices=list(STAGES), metavar="STAGE", help="do this stage, even if its result is there"
     )
@@ -170,12 +170,12 @@ def run_evaluate(work: Work, options: argparse.Namespace) -> None:
     model = work.model if (work.model / WEIGHTS).exists() else MODELS / export.NAME
     if not missing(work.report, [model / WEIGHTS], options.only == "evaluate"):
         return
-    encoders: dict[str, evaluate.Encode] = {export.NAME: _static(model).encode}
+    slow: dict[str, evaluate.Encode] = {}
     if options.encoder:
-        encoders[cut.ENCODER.name] = load(_pinned_encoder(), EmbedderSettings()).encode
+        slow[cut.ENCODER.name] = load(_pinned_encoder(), EmbedderSettings()).encode
     described = [evaluate.docstrings(name, root) for name in TESTED_PACKAGES if (root := _package(name)) is not None]
     changed = [evaluate.localisation(Clone(directory)) for directory in options.tests]
-    report = evaluate.report(described, changed, encoders)
+    report = evaluate.report(described, changed, {export.NAME: _static(model).encode}, slow)
     work.report.write_text(report + "\n", encoding="utf-8")
     print(report)
 

@@ -65,7 +65,7 @@ def history(clone: Clone, most: int) -> Iterator[Commit]:
     every = [line for line in clone.lines("rev-list", "--no-merges", "HEAD") if line]
     random.Random(clone.name).shuffle(every)
     kept = 0
-    for some in batches(every, 500):
+    for some in batches(every, 100):
         if kept == most:
             return
         for commit in _commits(clone, some):

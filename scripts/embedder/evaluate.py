@@ -151,11 +151,16 @@ def accuracy(found: Sequence[int], top: int) -> float:
     return sum(rank <= top for rank in found) / max(1, len(found))
 
 
-def report(described: Sequence[Collection], changed: Sequence[Collection], encoders: dict[str, Encode]) -> str:
-    """Markdown tables: docstring to function (MRR), and commit to file (share with a changed file first, among the first five)."""
+def report(
+    described: Sequence[Collection], changed: Sequence[Collection], encoders: dict[str, Encode], slow: dict[str, Encode]
+) -> str:
+    """Markdown tables: docstring to function (MRR), and commit to file (share with a changed file first, among the first five).
+
+    The `slow` encoders read only the first kind: the versions of a few hundred commits are tens of thousands of chunks.
+    """
     parts = []
     if described:
-        rows = _rows(described, encoders, lambda found: f"{mrr(found):.3f}")
+        rows = _rows(described, {**encoders, **slow}, lambda found: f"{mrr(found):.3f}")
         parts.append(_table("docstring to function, MRR", described, rows))
     if changed:
         rows = _rows(changed, encoders, lambda found: f"{accuracy(found, 1):.2f} / {accuracy(found, 5):.2f}")

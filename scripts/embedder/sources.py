@@ -21,7 +21,7 @@ COPIES = frozenset(
 # Not written by people, or too alike: thousands of generated clients and tables.
 GENERATED = frozenset({"kubernetes", "sympy", "google", "onnxruntime", "flatbuffers", "offline-agent"})
 
-_COPYLEFT = re.compile(r"\b[AL]?GPL|GENERAL PUBLIC LICENSE", re.IGNORECASE)
+_COPYLEFT = re.compile(r"\b[AL]?GPL|GENERAL PUBLIC LICENSE|\bMPL|Mozilla", re.IGNORECASE)
 _COPYLEFT_TEXT = re.compile(
     r"GENERAL PUBLIC LICENSE\s+Version \d", re.IGNORECASE
 )  # the licence itself, not a word about it

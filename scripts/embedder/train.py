@@ -28,7 +28,8 @@ class Recipe:
     batch: int = 768
     rate: float = 3e-3
     warm_up: float = 0.03  # share of the steps
-    pull: float = 0.002  # towards the first vectors, a share of the way per step at full rate
+    pull: float = 0.016  # towards the first vectors, a share of the way at full rate, every
+    pull_steps: int = 8
     one_group: float = 0.75  # of the batches
     commits: float = 0.5  # of the batches are about commits, the others about docstrings
     nameless: float = 0.3  # of the code is without its own name: a description has to be enough
@@ -145,7 +146,9 @@ def train(data: Data, table: NDArray[np.float32], recipe: Recipe, report: int = 
     weights = torch.nn.Parameter(torch.from_numpy(table.copy()))
     first = weights.detach().clone()
     scale = torch.nn.Parameter(torch.tensor(math.log(1 / recipe.temperature)))
-    optimiser = torch.optim.Adam([{"params": [weights]}, {"params": [scale]}], lr=recipe.rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.Adam(
+        [{"params": [weights]}, {"params": [scale]}], lr=recipe.rate, betas=(0.9, 0.98), fused=True
+    )
     batches = Batches(data, recipe)
     started, average = time.monotonic(), 0.0
     for step in range(recipe.steps):
@@ -157,7 +160,7 @@ def train(data: Data, table: NDArray[np.float32], recipe: Recipe, report: int = 
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         with torch.no_grad():
-            if recipe.pull:
+            if step % recipe.pull_steps == 0:
                 weights.lerp_(first, recipe.pull * recipe.factor(done))
             scale.clamp_(max=math.log(50))
         average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
