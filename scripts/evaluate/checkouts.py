@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 _LAYOUTS = ("{owner}/{name}", "{owner}/{name}.git", "{owner}__{name}", "{owner}+{name}/repo", "{name}", "{name}.git")
@@ -21,27 +22,35 @@ def find_clone(clones: Path, repository: str) -> Path:
     raise SystemExit(f"There is no clone of {repository} in {clones} (looked for {looked} and so on).")
 
 
+def git(clone: Path, *arguments: str) -> bytes:
+    """What git says. Raises SystemExit with git's own words where it fails; it never fetches what a partial clone lacks."""
+    environment = {**os.environ, "GIT_ALLOW_PROTOCOL": "none"}
+    command = ["git", "-C", str(clone), *arguments]
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{clone}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
 def check_out(clone: Path, commit: str, directory: Path) -> None:
-    """Makes `directory` hold the files of `commit`: what is the same is not touched, so an index has little to do."""
-    archive = subprocess.run(
-        ["git", "-C", str(clone), "archive", "--format=tar", commit], capture_output=True, check=False
-    )
-    if archive.returncode:
-        raise SystemExit(f"{clone} has no {commit}: {archive.stderr.decode(errors='replace').strip()}")
-    kept: set[Path] = set()
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        for member in tar:
-            file = tar.extractfile(member) if member.isfile() else None
-            if file is not None:
-                kept.add(_write(directory / member.name, file.read()))
-    for folder, _, names in os.walk(directory):
+    """Makes `directory` hold the files of `commit`. Raises SystemExit where the clone does not have it."""
+    archive = git(clone, "archive", "--format=tar", commit)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        files = {member.name: file.read() for member in tar if member.isfile() and (file := tar.extractfile(member))}
+    fill(directory, files)
+
+
+def fill(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Makes `directory` hold these files, by relative path, and no others: what is the same is not touched, so an index has little
+    to do."""
+    for folder, _, names in os.walk(directory, topdown=False):  # first, for a file may have to become a directory
         for name in names:
-            if (path := Path(folder, name)) not in kept:
-                path.unlink()
-
-
-def _write(path: Path, data: bytes) -> Path:
-    if not path.is_file() or path.read_bytes() != data:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return path
+            if Path(folder, name).relative_to(directory).as_posix() not in files:
+                Path(folder, name).unlink()
+        if not os.listdir(folder) and folder != str(directory):
+            os.rmdir(folder)
+    for name, data in files.items():
+        path = directory / name
+        if not path.is_file() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
