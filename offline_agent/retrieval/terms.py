@@ -6,11 +6,12 @@ from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"`(?P<quoted>[^`\s]+)`|(?P<plain>[^\W\d]\w*(?:\.\w+)*)(?P<call>\(\))?")
-_ACRONYM = re.compile(r"([^\W\d_a-z]+)([A-Z][a-z])")  # HTTPAdapter -> HTTP Adapter
+# None of these looks further than a fixed distance: a word may be a megabyte of base64.
+_ACRONYM = re.compile(r"(?<=[^\W\d_a-z])(?=[A-Z][a-z])")  # HTTPAdapter -> HTTP Adapter
 _HUMP = re.compile(r"([a-z\d])([A-Z])")  # getAuth -> get Auth
 _DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")  # sha256 -> sha 256
 _CAPITALISED = re.compile(r"[A-Z]+[a-z]")
-_MIXED = re.compile(r"[a-z]\d*[A-Z]|[A-Z]{2,}[a-z]{2,}|[A-Z][a-z]+[A-Z]")
+_MIXED = re.compile(r"[a-z]\d*[A-Z]|[A-Z]{2}[a-z]{2}|[A-Z][a-z]+[A-Z]")
 
 # Words that people put around what they look for. Words that are also good search terms (file, class, test) are not all here.
 _QUESTION_WORDS = frozenset(
@@ -69,7 +70,7 @@ def stem(term: str) -> str:
 
 def split_identifier(word: str) -> list[str]:
     """`HTTPAdapter_v2` -> http, adapter, v, 2."""
-    spaced = _HUMP.sub(r"\1 \2", _ACRONYM.sub(r"\1 \2", word.replace("_", " ")))
+    spaced = _HUMP.sub(r"\1 \2", _ACRONYM.sub(" ", word.replace("_", " ")))
     return _DIGITS.sub(" ", spaced).lower().split()
 
 
