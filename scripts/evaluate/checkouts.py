@@ -37,7 +37,8 @@ def check_out(clone: Path, commit: str, directory: Path) -> None:
     archive = git(clone, "archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         files = {member.name: file.read() for member in tar if member.isfile() and (file := tar.extractfile(member))}
-    fill(directory, files)
+    # A stranger's repository may name a file that lies outside of it.
+    fill(directory, {name: data for name, data in files.items() if ".." not in name.split("/")})
 
 
 def fill(directory: Path, files: Mapping[str, bytes]) -> None:

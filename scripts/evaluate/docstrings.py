@@ -40,7 +40,7 @@ def rounds(packages: Sequence[str], queries: int) -> list[Round]:
     is not installed."""
     read = {name: {path: stripped(text) for path, text in sources(name).items()} for name in packages}
     every = {name: _cases(files) for name, files in read.items()}
-    found = []
+    found: list[Round] = []
     # The smallest first: what it lacks, the others make up for.
     for place, name in enumerate(sorted(packages, key=lambda one: len(every[one]))):
         share = (queries - sum(len(one.cases) for one in found)) // (len(packages) - place)

@@ -19,8 +19,9 @@ _TRAILER = re.compile(
 )
 _NUMBER = re.compile(r"\(?(?:\bgh-|\bGH)?#\d+\)?")
 _DULL = re.compile(
-    r"\b(typos?|versions?|releases?|bump|lint\w*|format\w*|pep ?8|mypy|ruff|black|flake8|isort|pyupgrade|pre-commit|docstrings?"
-    r"|changelog|spelling|rename[ds]?|revert|merge[ds]?|copyright|licen[cs]e)\b",
+    r"^(merge (branch|pull|remote)|revert|release|version|prepare)\b"
+    r"|\b(typos?|bump|lint|linting|pep ?8|mypy|ruff|black|flake8|isort|pyupgrade|pre-commit|docstrings?|changelog|spelling"
+    r"|copyright|renamed?)\b",
     re.IGNORECASE,
 )
 

@@ -28,8 +28,9 @@ def rounds(files: list[Path], repository: Path, evals: Path) -> list[Round]:
 
 def files_for(name: str, evals: Path) -> list[Path]:
     """`flask.jsonl` and `flask-mine.jsonl` are about a directory called `flask`, or `flask-3.1.2`."""
-    stems = {file.stem.lower(): file for file in sorted(evals.glob("*.jsonl"))}
-    return [file for stem, file in stems.items() if _alike(stem, name.lower())]
+    return sorted(
+        (file for file in evals.glob("*.jsonl") if _alike(file.stem.lower(), name.lower())), key=lambda file: file.stem
+    )
 
 
 def _alike(stem: str, name: str) -> bool:

@@ -146,7 +146,8 @@ def _asked(
         made = tools(not options.no_dense)
         with _work(options.keep, options.mode) as work, Meter(total) as meter:
             definitions = options.mode == "docstrings"
-            found.extend(run(rounds, work, made, meter, definitions, not options.no_ablation))
+            for outcome in run(rounds, work, made, meter, definitions, not options.no_ablation):
+                found.append(outcome)  # one by one: what is known stays when the next is interrupted
     except KeyboardInterrupt:
         return found, False
     return found, True
