@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from offline_agent.retrieval.frames import Frame
 from offline_agent.retrieval.graph import Edge, edges
 from offline_agent.retrieval.kinds import is_aside
 from offline_agent.retrieval.loaded import Dense, Loaded
-from offline_agent.retrieval.query import Frame, Query, Shape
+from offline_agent.retrieval.query import Query, Shape
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.terms import capitalised
 from offline_agent.types import Definition
@@ -90,7 +91,9 @@ def nearest(store: Store, text: str, dense: Dense) -> Signal:
     found = dense.index.search(vector, _FETCHED)
     ids = store.ids_by_key([key for key, _ in found])
     least = min((cosine for _, cosine in found), default=0.0)
-    least = min(least, _NOISE * max((cosine for _, cosine in found), default=0.0))  # in a small repository the last is near
+    least = min(
+        least, _NOISE * max((cosine for _, cosine in found), default=0.0)
+    )  # in a small repository the last is near
     return {number: cosine - least for key, cosine in found for number in ids.get(key, ())}
 
 
@@ -156,7 +159,7 @@ def frames(store: Store, query: Query, why: dict[int, dict[str, str]]) -> Signal
         for number in numbers:
             if number not in scores:
                 scores[number] = 1.0 / (1 + inside)
-                why[number]["frame"] = f"{frame.name or frame.line} is in the traceback"
+                why[number]["frame"] = f"{frame.name or f'line {frame.line}'} is in the traceback"
         inside += bool(numbers)
         if inside == _FRAMES:
             break

@@ -1,10 +1,10 @@
 """What a question says, taken apart: its words, the names and paths in it, the frames of a traceback, and what kind it is."""
 
 import re
-from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 
+from offline_agent.retrieval.frames import ENDING, Frame, frames
 from offline_agent.retrieval.terms import identifiers, plain_words, query_terms
 from offline_agent.types import Value
 
@@ -14,26 +14,15 @@ _TITLE_TIMES = 3
 _TITLE_WEIGHT = 2.0
 _GIST = 1500  # characters
 _TERMS = 200  # of a long report, those said most
-_ENDING = (
-    "(?:py|pyi|pyx|js|jsx|mjs|cjs|ts|tsx|go|rs|c|h|cc|cpp|cxx|hpp|hh|java|cs|rb|php|sh|bash|kt|swift|"
-    "toml|cfg|ini|ya?ml|json|md|rst)"
-)
-_PATH = re.compile(rf"(?<![\w/.\\-])((?:[A-Za-z]:)?[\w.~@+\\/-]*[\w+-]\.{_ENDING})(?![\w/])")
-_FRAMES = (
-    # Python: File "a/b.py", line 12, in run
-    re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<name>[\w<>.]+))?'),
-    # JavaScript: at run (a/b.js:12:3). Java: at a.b.Thing.run(Thing.java:12)
-    re.compile(r"\bat (?:async )?(?P<name>[\w$.<>]+) ?\((?P<path>[^():\n]+):(?P<line>\d+)(?::\d+)?\)"),
-    # pytest, compilers, Go, Rust: a/b.py:12: in run   a/b.rs:12:5
-    re.compile(rf"(?P<path>[\w.~@+\\/-]*[\w+-]\.{_ENDING}):(?P<line>\d+)(?::\d+)?(?:: in (?P<name>\w+))?"),
-)
+_PATH = re.compile(rf"((?<![\w.~@+\\/-])(?:[A-Za-z]:)?[\w.~@+\\/-]*[\w+-]\.{ENDING})(?![\w/])")
 _ABOUT_TESTS = re.compile(r"\b(un)?test(s|ed|ing)?\b|\bfixtures?\b|conftest", re.IGNORECASE)
 _ABOUT_DOCS = re.compile(
     r"\b(docs?|documentation|documented|readme|changelog|examples?|tutorials?|release)\b", re.IGNORECASE
 )
 _ABOUT_VENDORED = re.compile(r"\b(vendor(ed)?|third.?party|bundled)\b", re.IGNORECASE)
-_CODE = re.compile(r"```.*?```|^(?: {4}|\t).*$|^\s*(?:>>>|\$|File \").*$", re.DOTALL | re.MULTILINE)
-_MARKDOWN_NOISE = re.compile(r"<!--.*?-->|https?://\S+", re.DOTALL)
+_CODE = re.compile(r"```[\s\S]*?```|^(?: {4}|\t).*$|^[ \t]*(?:>>>|\$|File \").*$", re.MULTILINE)
+# A comment ends where another begins: else each of many that are never closed is read to the end.
+_MARKDOWN_NOISE = re.compile(r"<!--(?:(?!<!--).)*?-->|https?://\S+", re.DOTALL)
 
 
 class Shape(StrEnum):
@@ -42,15 +31,6 @@ class Shape(StrEnum):
     NAME = "name"  # an identifier or two, nothing else
     QUESTION = "question"
     REPORT = "report"  # a pasted issue, log or traceback
-
-
-class Frame(Value):
-    """One line of a traceback. `depth` counts from the innermost, where things went wrong; `name` may be empty."""
-
-    path: str
-    line: int
-    name: str = ""
-    depth: int = 0
 
 
 class Query(Value):
@@ -110,7 +90,7 @@ class Query(Value):
 
     @cached_property
     def frames(self) -> tuple[Frame, ...]:
-        return tuple(_frames(self.text))
+        return tuple(frames(self.text))
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -134,27 +114,3 @@ class Query(Value):
     def _asked(self) -> str:
         """Where a person says what they want: somewhere in a long report each of those words appears by chance."""
         return self.title if self.shape is Shape.REPORT else self.text
-
-
-def _frames(text: str) -> list[Frame]:
-    """Frames in the order of the text, with depths: Python writes the innermost last, the others first."""
-    taken: set[int] = set()
-    found: list[tuple[int, str, int, str, bool]] = []
-    for number, pattern in enumerate(_FRAMES):
-        for match in pattern.finditer(text):
-            if match.start("path") in taken:
-                continue
-            taken.add(match.start("path"))
-            name = (match.groupdict().get("name") or "").rpartition(".")[2]
-            found.append((match.start(), match["path"].replace("\\", "/"), int(match["line"]), name, number == 1))
-    found.sort()
-    return _with_depths(found)
-
-
-def _with_depths(found: Sequence[tuple[int, str, int, str, bool]]) -> list[Frame]:
-    innermost_first = bool(found) and all(one[4] for one in found)
-    count = len(found)
-    return [
-        Frame(path=path, line=line, name=name, depth=index if innermost_first else count - 1 - index)
-        for index, (_, path, line, name, _) in enumerate(found)
-    ]
