@@ -1,0 +1,146 @@
+"""What the question names outright, looked up in the repository: definitions, files, and the functions of a traceback."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from offline_agent.retrieval.frames import Frame
+from offline_agent.retrieval.query import Query, Shape
+from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.terms import capitalised
+from offline_agent.types import Definition
+
+_NAMES = 60  # names of a long report that are looked up
+_WORDS = 24
+_PATHS = 20
+_PARTS = 4  # chunks of one long definition; more would leave no room for anything else
+_FRAMES = 15
+
+
+class Mention(NamedTuple):
+    """How sure it is that the question means a chunk, from 0 to 1, and why."""
+
+    share: float
+    why: str
+
+
+def symbols(store: Store, query: Query) -> dict[int, Mention]:
+    """Definitions the question names. A name that many things bear says less about each."""
+    strengths = _strengths(query)
+    same_name = _same_name(store, strengths)
+    best: dict[int, Mention] = {}
+    for name, strength in strengths.items():
+        for one, share in _bearers(name, same_name[_last(name).lower()]):
+            if strength < 1 and one.name != _last(name):
+                continue  # an English word at the start of a sentence
+            [numbers] = store.chunks_within([(one.path, one.start_line, one.end_line)])
+            for position, number in enumerate(numbers[:_PARTS]):
+                value = strength * share * (1.0 if position == 0 else 0.5)
+                _keep_better(best, number, Mention(value, f"defines {one.symbol}"))
+    return best
+
+
+def paths(store: Store, query: Query) -> dict[int, Mention]:
+    """First chunks of the files that the question names."""
+    best: dict[int, Mention] = {}
+    for mention in query.paths[:_PATHS]:
+        why = f"the question names {mention.rpartition('/')[2]}"
+        for path, share in _files(store, mention).items():
+            for number in store.chunks_of(path, _PARTS):
+                _keep_better(best, number, Mention(share, why))
+    return best
+
+
+def frames(store: Store, query: Query) -> dict[int, Mention]:
+    """The functions in a traceback, the innermost of this repository first."""
+    found: dict[int, Mention] = {}
+    inside = 0
+    for frame in sorted(query.frames, key=lambda frame: frame.depth)[: 4 * _FRAMES]:
+        numbers = _frame_chunks(store, frame)
+        for number in numbers:
+            found.setdefault(number, Mention(1.0 / (1 + inside), f"{_called(frame)} is in the traceback"))
+        inside += bool(numbers)
+        if inside == _FRAMES:
+            break
+    return found
+
+
+def _keep_better(best: dict[int, Mention], number: int, mention: Mention) -> None:
+    if number not in best or mention.share > best[number].share:
+        best[number] = mention
+
+
+def _strengths(query: Query) -> dict[str, float]:
+    """How surely each name of the question is a name."""
+    strengths = dict.fromkeys(query.names[:_NAMES], 1.0)
+    if query.shape is Shape.NAME:
+        return strengths | dict.fromkeys(query.words, 1.0)
+    strengths.update({word: 0.5 for word in query.words[:_WORDS] if capitalised(word)})
+    if len(query.words) == 1 and not query.names:
+        strengths[query.words[0]] = 1.0  # "Where is close defined?" asks about nothing else
+    return strengths
+
+
+def _same_name(store: Store, names: Iterable[str]) -> Mapping[str, list[Definition]]:
+    """Definitions by their own names, in lower case."""
+    found: dict[str, list[Definition]] = defaultdict(list)
+    for one in store.definitions_named(sorted({_last(name).lower() for name in names})):
+        found[one.name.lower()].append(one)
+    return found
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _called(frame: Frame) -> str:
+    return frame.name or f"line {frame.line}"
+
+
+def _frame_chunks(store: Store, frame: Frame) -> list[int]:
+    for path in _files(store, frame.path):
+        named = [one for one in store.definitions_named([frame.name]) if one.path == path] if frame.name else []
+        # Lines differ from version to version, names seldom do.
+        spans = [(one.path, one.start_line, one.end_line) for one in named] or [(path, frame.line, frame.line)]
+        return [number for numbers in store.chunks_within(spans) for number in numbers[:_PARTS]]
+    return []
+
+
+def _files(store: Store, mention: str) -> dict[str, float]:
+    """Files of the repository that a mention may mean, with how sure that is: those that share most of its last components."""
+    asked = [part for part in mention.lower().split("/") if part not in ("", ".", "..", "~")]
+    if not asked:
+        return {}
+    same = {path: _common_end(asked, path.lower().split("/")) for path in store.files_named(asked[-1])}
+    most = max(same.values(), default=0)
+    if not most or (most == 1 and len(asked) > 1):
+        return {}  # "…/lib/python3.8/socket.py" is not our own socket.py
+    best = [path for path, count in same.items() if count == most]
+    return {path: 1.0 / len(best) for path in best}
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, float]]:
+    """Definitions that fit `a.b.c` best, with a share that falls with their number."""
+    components = asked.split(".")
+    fits = [(_fit(components, one.symbol), one) for one in found]
+    if not fits:
+        return []
+    best = min(fit for fit, _ in fits)[0]
+    kept = sorted(((fit, one) for fit, one in fits if fit[0] == best), key=lambda pair: pair[0])
+    exact = sum(1 for fit, _ in kept if fit == kept[0][0])
+    shares = [1.0 if fit == kept[0][0] else 0.6 for fit, _ in kept]
+    return [(one, share / exact**0.5) for (_, one), share in zip(kept, shares, strict=True)][: 3 * _PARTS]
+
+
+def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
+    """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked."""
+    symbol = found.split(".")
+    same = _common_end([part.lower() for part in asked], [part.lower() for part in symbol])
+    case_differs = asked[len(asked) - same :] != symbol[len(symbol) - same :]
+    return len(asked) - same, case_differs, len(symbol) - same
