@@ -2,13 +2,14 @@
 
 import tomllib
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
 from offline_agent.errors import IndexUnavailable
-from offline_agent.retrieval.evidence import Candidate, Evidence
+from offline_agent.retrieval.evidence import RANKINGS, Candidate, Evidence
 from offline_agent.retrieval.query import Shape
 from offline_agent.retrieval.rules import RULES
 from offline_agent.types import Reason, Value
@@ -17,22 +18,20 @@ from offline_agent.types import Reason, Value
 class Weights(Value):
     """How much each ranking and each rule counts for one shape of question. What is not named counts nothing."""
 
-    rankings: dict[str, float] = Field(default_factory=dict)
-    rules: dict[str, float] = Field(default_factory=dict)
+    rankings: dict[str, FiniteFloat] = Field(default_factory=dict)
+    rules: dict[str, FiniteFloat] = Field(default_factory=dict)
     repeated: float = 1.0
     """Each further chunk of a file keeps this share of its score."""
     reranker: float = 0.0
     """How much of the order of the best is the reranker's, where there is one."""
 
     def without(self, name: str) -> "Weights":
-        """For the ablation."""
-        if name == "repeated":
-            return self.model_copy(update={"repeated": 1.0})
+        """As if the ranking, the rule, `repeated` or the `reranker` of this name were not there: for the ablation."""
         return Weights(
             rankings={key: value for key, value in self.rankings.items() if key != name},
             rules={key: value for key, value in self.rules.items() if key != name},
-            repeated=self.repeated,
-            reranker=self.reranker,
+            repeated=1.0 if name == "repeated" else self.repeated,
+            reranker=0.0 if name == "reranker" else self.reranker,
         )
 
 
@@ -47,9 +46,32 @@ def load_weights(declarations: Path) -> dict[Shape, Weights]:
     path = declarations / "ranking.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {shape: Weights.model_validate(values[shape.value]) for shape in Shape}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+        _know("shape of question", values, list(Shape))
+        return {shape: _weights(shape, values) for shape in Shape}
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or not these values
         raise IndexUnavailable(f"The ranking weights {path} are not right: {error}. Install again.") from None
+
+
+def _weights(shape: Shape, values: Mapping[str, object]) -> Weights:
+    """Raises ValueError, in which no name is missing that a person needs to find the mistake."""
+    if shape not in values:
+        raise ValueError(f"there is no [{shape}]")
+    try:
+        weights = Weights.model_validate(values[shape])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in (shape, *first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}") from None
+    _know("ranking", weights.rankings, RANKINGS)
+    _know("rule", weights.rules, RULES)
+    return weights
+
+
+def _know(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raises ValueError for a name that means nothing: a weight that is misspelt would count nothing, and nobody would know."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name!r} is no {what} ({', '.join(known)})")
 
 
 def rank(evidence: Evidence, weights: Weights) -> list[Ranked]:

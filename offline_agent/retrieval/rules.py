@@ -35,7 +35,7 @@ def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, G
     for number, one in evidence.candidates.items():
         parts = split_identifier(one.symbol.rpartition(".")[2])
         if one.kind in ("function", "class") and parts and asked.issuperset(map(stem, parts)):
-            gains[number] = Gain(weight * _share(parts, asked), f"its name is in the question: {one.symbol}")
+            gains[number] = Gain(weight * _telling(parts), f"its name is in the question: {one.symbol}")
     return gains
 
 
@@ -159,6 +159,6 @@ def _own_name(path: str) -> str:
     return directory.rpartition("/")[2] if stem in ("init", "index", "mod", "main", "lib") else stem
 
 
-def _share(parts: list[str], asked: set[str]) -> float:
-    """How much of the question a name covers: two words of a compound say more than one."""
+def _telling(parts: Iterable[str]) -> float:
+    """How much a name says that is in the question: two words of a compound are seldom there by chance."""
     return min(1.0, 0.5 * len(set(parts)))

@@ -24,11 +24,11 @@ def search(
     dense: Dense | None = None,
     reranker: Reranker | None = None,
 ) -> SearchResult:
-    """The best `limit` chunks. Raises an EmbedderError or StorageError where `dense` or `reranker` fails."""
+    """The best `limit` chunks for any `text`. Raises an EmbedderError or StorageError where `dense` or `reranker` fails."""
     took_part = SearchResult(static=loaded.static is not None, dense=dense is not None, reranked=reranker is not None)
     if not text.strip() or limit <= 0:
         return took_part
-    query = Query(text=text[:LONGEST_QUERY])
+    query = Query(text=_readable(text[:LONGEST_QUERY]))
     ranked = rank(gather(store, loaded, query, dense), weights[query.shape])
     best = ranked[: limit if reranker is None else max(limit, DEPTH)]
     chunks = store.chunks([one.candidate.id for one in best])
@@ -36,6 +36,11 @@ def search(
     if reranker is not None:
         hits = _reranked(hits, query, reranker, weights[query.shape].reranker)
     return took_part.model_copy(update={"hits": tuple(hits[:limit])})
+
+
+def _readable(text: str) -> str:
+    """With a mark for each half of a surrogate pair: databases and tokenizers refuse those."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _reranked(hits: Sequence[Hit], query: Query, reranker: Reranker, weight: float) -> list[Hit]:

@@ -86,7 +86,7 @@ def identifiers(query: str) -> list[str]:
     found = []
     for match in _TOKEN.finditer(query):
         token = (match["quoted"] or match["plain"]).removesuffix("()").strip(".")
-        if token.lower() in _ABBREVIATIONS:
+        if not token or token.lower() in _ABBREVIATIONS:
             continue
         if match["quoted"] or match["call"] or "_" in token or "." in token or _MIXED.search(token):
             found.append(token)
