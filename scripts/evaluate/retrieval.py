@@ -16,7 +16,7 @@ from scripts.evaluate import docstrings, history, localisation, questions
 from scripts.evaluate.cases import Outcome, Round
 from scripts.evaluate.progress import Meter
 from scripts.evaluate.report import as_json, listing, table
-from scripts.evaluate.run import run
+from scripts.evaluate.run import How, run
 from scripts.evaluate.subject import Tools, tools_of
 
 HELP = """\
@@ -40,7 +40,7 @@ examples:
 how to read the table:
   Acc@5 = 80.0     of 80 in 100 questions the whole answer was among the first five files (functions, for docstrings)
   MRR@10           the mean of 1/place, 0 beyond the tenth
-  plain BM25       the baseline: 40-line windows (for docstrings the chunks), compounds split, no rule
+  plain BM25       the baseline: 40-line windows of source files (for docstrings the chunks), compounds split, no rule
   words, static, dense     one ranking of the program alone; dense is the transformer
   everything       what a search in the program does, with the weights of index/ranking.toml
   without X        the same with one ranking or rule left out. Where that is better, X does harm here; but look how much one
@@ -101,6 +101,7 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--no-dense", action="store_true", help="without the transformer: minutes instead of hours")
     common.add_argument("--no-ablation", action="store_true", help="leave nothing out, which is quicker")
+    common.add_argument("--source-only", action="store_true", help="do not count documentation and data that was found")
     common.add_argument("--limit", type=_count, metavar="N", help="the first N questions only")
     common.add_argument("--keep", type=Path, metavar="DIR", help="keep checkouts and vectors there, for the next time")
     common.add_argument("--verbose", action="store_true", help="a line for each question too")
@@ -145,8 +146,8 @@ def _asked(
     try:
         made = tools(not options.no_dense)
         with _work(options.keep, options.mode) as work, Meter(total) as meter:
-            definitions = options.mode == "docstrings"
-            for outcome in run(rounds, work, made, meter, definitions, not options.no_ablation):
+            how = How(options.mode == "docstrings", not options.no_ablation, options.source_only)
+            for outcome in run(rounds, work, made, meter, how):
                 found.append(outcome)  # one by one: what is known stays when the next is interrupted
     except KeyboardInterrupt:
         return found, False

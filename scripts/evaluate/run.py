@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.evaluate.cases import Case, Outcome, Round, place
@@ -10,9 +11,16 @@ from scripts.evaluate.rankings import FULL, answers
 from scripts.evaluate.subject import Subject, Tools
 
 
-def run(
-    rounds: Sequence[Round], work: Path, tools: Tools, meter: Meter, definitions: bool, ablation: bool
-) -> Iterator[Outcome]:
+@dataclass(frozen=True)
+class How:
+    """Whether definitions are looked for or files, whether parts are left out, and whether files that are no source code count."""
+
+    definitions: bool = False
+    ablation: bool = True
+    source_only: bool = False
+
+
+def run(rounds: Sequence[Round], work: Path, tools: Tools, meter: Meter, how: How) -> Iterator[Outcome]:
     """Outcomes as they come. What is in `work` from another run is used again: vectors are kept by content."""
     opened = ""
     with ExitStack() as held:
@@ -25,16 +33,18 @@ def run(
                 one.fill(root)
             if opened != one.subject:
                 held.close()
-                subject = held.enter_context(Subject(root, base / "data", tools, definitions))
+                subject = held.enter_context(Subject(root, base / "data", tools, how.definitions))
                 opened = one.subject
             subject.refresh(meter.work)
             for case in one.cases:
-                yield outcome(subject, case, one.subject, ablation)
+                yield outcome(subject, case, one.subject, how)
                 meter.asked()
 
 
-def outcome(subject: Subject, case: Case, name: str, ablation: bool) -> Outcome:
-    found = answers(subject, case.question, ablation)
+def outcome(subject: Subject, case: Case, name: str, how: How) -> Outcome:
+    found = answers(subject, case.question, how.ablation)
+    if how.source_only:
+        found = {name: [spot for spot in order if subject.is_source(spot[0])] for name, order in found.items()}
     spots = {target: subject.resolve(target) for target in case.wanted}
     # What is not in the index keeps its place among the wanted: it cannot be found, and that counts.
     wanted = [spot or (target.path, "") for target, spot in spots.items()]

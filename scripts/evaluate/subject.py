@@ -18,6 +18,7 @@ from offline_agent.retrieval.query import Shape
 from offline_agent.retrieval.rank import Weights, load_weights
 from offline_agent.retrieval.static import load_static
 from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordPieceCounter
 from offline_agent.settings import IndexSettings, Settings
 from offline_agent.vault.plain import PlainVault
@@ -77,6 +78,7 @@ class Subject:
         self.loaded = load(self.store, None if static is None else lambda: static)
         self._indexer = Indexer(root, self.store, tools.counter, tools.declarations, tools.settings, self.loaded)
         self.dense = None if tools.dense is None else Dense(tools.dense, ExactIndex())
+        self._languages = Languages(tools.declarations)
         self._windows = Windows()
         self.baseline = BM25([])
 
@@ -111,6 +113,10 @@ class Subject:
         [numbers] = self.store.chunks_within([(target.path, target.line, target.line)])
         return next(iter(self.spots(numbers[:1])), None)
 
+    def is_source(self, path: str) -> bool:
+        """Whether a file's ending is that of a programming language that the program knows."""
+        return self._languages.grammar(path, "") is not None
+
     def _spot(self, path: str, symbol: str) -> Spot:
         return path, symbol if self.definitions else ""
 
@@ -122,7 +128,9 @@ class Subject:
         embed_pending(self.store, told, dense.index, self._tools.batch, should_stop=lambda: False)
 
     def _files(self) -> list[Passage]:
-        keys = sorted((path, state.sha256) for path, state in self.store.known().items() if state.sha256)
+        """Source files alone: among documentation as well, the baseline would be a straw man."""
+        known = {path: state.sha256 for path, state in self.store.known().items() if self.is_source(path)}
+        keys = sorted((path, sha256) for path, sha256 in known.items() if sha256)
         return self._windows.update(
             {key: None if self._windows.knows(key) else _text(self._root / key[0]) for key in keys}
         )
