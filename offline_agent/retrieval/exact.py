@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from offline_agent.retrieval.best import best
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -54,17 +56,14 @@ class ExactIndex:
         """Nothing is held but memory."""
 
     def search(self, vector: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
-        import numpy as np
-
         with self._lock:  # for the whole of it: a row may be given to another key
             count = len(self._keys)
             limit = min(limit, count)
             if limit <= 0 or self._matrix is None:
                 return []
             scores = self._matrix[:count] @ vector
-            last = np.partition(scores, count - limit)[count - limit]
-            near = np.flatnonzero(scores >= last - _ROUNDING)
-            found = [(self._keys[row], float(scores[row])) for row in near]
+            near = best(scores, limit, _ROUNDING)
+            found = [(self._keys[row], score) for row, score in zip(near.tolist(), scores[near].tolist(), strict=True)]
         return sorted(found, key=lambda pair: (-round(pair[1] / _ROUNDING), pair[0]))[:limit]
 
     def held(self, keys: Sequence[str]) -> "tuple[list[str], NDArray[np.float32]]":

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from offline_agent.retrieval.best import best
 from offline_agent.retrieval.terms import stem, terms
 from offline_agent.types import Chunk
 
@@ -158,8 +159,8 @@ class WordIndex:
         found = [_Found(code, weight, segments) for code, weight in _weights(asked).items()]
         scores = [_scores(segment, n, found, total, max(mean, 1.0)) for n, segment in enumerate(segments)]
         files = [pair for segment, some in zip(segments, scores, strict=True) for pair in _pooled(segment, some)]
-        best = _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
-        return Matches(best, dict(sorted(files, key=lambda pair: (-pair[1], pair[0]))[:limit]))
+        chunks = _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
+        return Matches(chunks, dict(sorted(files, key=lambda pair: (-pair[1], pair[0]))[:limit]))
 
 
 def _pooled(segment: _Segment, scores: "NDArray[np.float32]") -> list[tuple[str, float]]:
@@ -211,12 +212,10 @@ def _scores(segment: _Segment, number: int, found: Sequence[_Found], total: int,
 def _best(scores: "NDArray[np.float32]", ids: "NDArray[np.int64]", limit: int) -> list[tuple[int, float]]:
     import numpy as np
 
-    limit = min(limit, int((scores > 0).sum()))
-    if limit <= 0:
-        return []
-    last = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-    near = np.flatnonzero(scores >= last)
-    return sorted(((int(ids[i]), float(scores[i])) for i in near), key=lambda pair: (-pair[1], pair[0]))[:limit]
+    limit = min(limit, int(np.count_nonzero(scores > 0)))
+    near = best(scores, limit)
+    pairs = zip(ids[near].tolist(), scores[near].tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 def _joined(arrays: "Sequence[NDArray[Any]]", kind: type) -> "NDArray[Any]":
