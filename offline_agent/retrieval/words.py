@@ -13,7 +13,7 @@ its old chunks are marked as dead, until there are so many that all is sorted ag
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,7 +67,10 @@ def _code(term: str) -> int:
 
 
 class _Segment:
-    """Sorted postings of some files. Chunks are numbered by their place in it; `alive` is the only thing that changes."""
+    """Sorted postings of some files. Chunks are numbered by their place in it; only which of them are `alive` changes.
+
+    `chunks` and `terms` count what is alive: a score must not depend on what was there before.
+    """
 
     def __init__(self, files: Mapping[str, FileWords]) -> None:
         import numpy as np
@@ -82,7 +85,23 @@ class _Segment:
         self.ids: NDArray[np.int64] = np.repeat(firsts - starts[:-1], sizes) + np.arange(starts[-1])
         self.lengths: NDArray[np.float32] = _joined(lengths, np.float32)
         self.alive: NDArray[np.bool_] = np.ones(len(self.ids), dtype=bool)
+        self._count()
         self._sort([np.frombuffer(file.postings, "<u8") for file in files.values()], starts)
+
+    def bury(self, paths: Iterable[str]) -> None:
+        """These files are gone, or in another segment."""
+        for path in paths:
+            begin, end = self.spans.get(path, (0, 0))
+            self.alive[begin:end] = False
+        self._count()
+
+    def living(self, docs: "NDArray[np.uint32]") -> int:
+        """How many of these chunks are alive."""
+        return len(docs) if self.chunks == len(self.ids) else int(self.alive[docs].sum())
+
+    def _count(self) -> None:
+        self.chunks = int(self.alive.sum())
+        self.terms = int(self.lengths[self.alive].sum(dtype="float64"))
 
     def _sort(self, postings: "list[NDArray[np.uint64]]", starts: "NDArray[np.int64]") -> None:
         import numpy as np
@@ -141,21 +160,20 @@ class WordIndex:
             self._recent = {}
             self._segments = (_Segment(self._load()), _Segment({}))
             return
-        fresh = _Segment(self._recent)
-        for path in changed:
-            begin, end = base.spans.get(path, (0, 0))
-            base.alive[begin:end] = False
-        self._segments = (base, fresh)
+        self._segments = (base, _Segment(self._recent))
+        base.bury(
+            changed
+        )  # afterwards: a search between may find old chunks, which the store does not know, but misses no new ones
 
     def search(self, asked: Mapping[str, float], limit: int) -> "Matches":
         """What matches best; `asked` has the weight of each term."""
         import numpy as np
 
         segments = self._segments
-        total = sum(len(segment.ids) for segment in segments)
+        total = sum(segment.chunks for segment in segments)
         if not total:
             return Matches([], {})
-        mean = sum(float(segment.lengths.sum()) for segment in segments) / total
+        mean = sum(segment.terms for segment in segments) / total
         found = [_Found(code, weight, segments) for code, weight in _weights(asked).items()]
         scores = [_scores(segment, n, found, total, max(mean, 1.0)) for n, segment in enumerate(segments)]
         files = [pair for segment, some in zip(segments, scores, strict=True) for pair in _pooled(segment, some)]
@@ -190,7 +208,7 @@ class _Found:
     def __init__(self, code: int, weight: float, segments: Sequence[_Segment]) -> None:
         self.postings = [segment.postings(code) for segment in segments]
         self._weight = weight
-        self._frequency = sum(len(docs) for docs, _ in self.postings)
+        self._frequency = sum(segment.living(docs) for segment, (docs, _) in zip(segments, self.postings, strict=True))
 
     def weight(self, total: int) -> float:
         """With the inverse document frequency, which is positive also for what is everywhere."""
