@@ -6,6 +6,7 @@ They run in the order of RULES, each on the scores that those before it left.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from offline_agent.retrieval.evidence import Candidate, Evidence
@@ -17,6 +18,7 @@ _IMPORTS = 60  # lines at the top of a file
 _SIBLINGS = 6  # chunks of one file that count for each other
 _FADING = 0.5
 _SEEDS = 5  # files whose neighbours gain
+_REMEMBERED = 20_000  # names: every search looks at some hundred again
 
 
 class Gain(NamedTuple):
@@ -33,10 +35,15 @@ def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, G
     asked = {stem(term) for term in evidence.query.title_terms}
     gains = {}
     for number, one in evidence.candidates.items():
-        parts = split_identifier(one.symbol.rpartition(".")[2])
-        if one.kind in ("function", "class") and parts and asked.issuperset(map(stem, parts)):
-            gains[number] = Gain(weight * _telling(parts), f"its name is in the question: {one.symbol}")
+        name = one.symbol.rpartition(".")[2]
+        if one.kind in ("function", "class") and _is_said(name, asked):
+            gains[number] = Gain(weight * _telling(name), f"its name is in the question: {one.symbol}")
     return gains
+
+
+def function(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """What is described in words is what something does, and that is done by functions."""
+    return {number: Gain(weight, "a function") for number, one in evidence.candidates.items() if one.kind == "function"}
 
 
 def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
@@ -44,8 +51,7 @@ def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Ga
     asked = {stem(term) for term in evidence.query.title_terms}
     gains = {}
     for number, one in evidence.candidates.items():
-        parts = split_identifier(_own_name(one.path))
-        if parts and asked.issuperset(map(stem, parts)):
+        if _is_said(_own_name(one.path), asked):
             gains[number] = Gain(weight, f"its file's name is in the question: {one.path.rpartition('/')[2]}")
     return gains
 
@@ -53,15 +59,14 @@ def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Ga
 def coherence(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """A file with several good chunks is more likely the right one than a file with a single lucky one."""
     gains = {}
-    for numbers in by_file(evidence, scores).values():
-        best = sorted((scores[number] for number in numbers), reverse=True)
+    for path, numbers in by_file(evidence, scores).items():
+        best = sorted([scores[number] for number in numbers], reverse=True)
         mass = sum(score * _FADING**rank for rank, score in enumerate(best[1:_SIBLINGS], 1))
         if mass > 0:
+            why = f"{len(numbers)} chunks of {path}"
             for number in numbers:
                 share = scores[number] / best[0] if best[0] > 0 else 0.0
-                gains[number] = Gain(
-                    weight * mass * share, f"{len(numbers)} chunks of {evidence.candidates[number].path}"
-                )
+                gains[number] = Gain(weight * mass * share, why)
     return gains
 
 
@@ -70,7 +75,7 @@ def graph(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     files = by_file(evidence, scores)
     best = {path: max(scores[number] for number in numbers) for path, numbers in files.items()}
     seeds = dict(sorted(best.items(), key=lambda item: -item[1])[:_SEEDS])
-    near = neighbour_scores(evidence.edges, seeds)
+    near = neighbour_scores(evidence.edges_of(list(seeds)), seeds)
     return {
         number: Gain(weight * near[path].score * _relative(scores[number], best[path]), near[path].why)
         for path, numbers in files.items()
@@ -114,6 +119,7 @@ def imports(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain
 
 RULES: dict[str, Rule] = {
     "definition": definition,
+    "function": function,
     "file_name": file_name,
     "imports": imports,
     "coherence": coherence,
@@ -152,6 +158,17 @@ def _named(one: Candidate) -> bool:
     return one.signals.get("path", 0.0) == 1.0
 
 
+def _is_said(name: str, asked: set[str]) -> bool:
+    stems = _stems(name)
+    return bool(stems) and stems <= asked
+
+
+@lru_cache(_REMEMBERED)
+def _stems(name: str) -> frozenset[str]:
+    return frozenset(map(stem, split_identifier(name)))
+
+
+@lru_cache(_REMEMBERED)
 def _own_name(path: str) -> str:
     """What a file is called: of an `__init__.py` or `index.ts` its directory's name."""
     directory, _, file = path.rpartition("/")
@@ -159,6 +176,6 @@ def _own_name(path: str) -> str:
     return directory.rpartition("/")[2] if stem in ("init", "index", "mod", "main", "lib") else stem
 
 
-def _telling(parts: Iterable[str]) -> float:
+def _telling(name: str) -> float:
     """How much a name says that is in the question: two words of a compound are seldom there by chance."""
-    return min(1.0, 0.5 * len(set(parts)))
+    return min(1.0, 0.5 * len(set(split_identifier(name))))
