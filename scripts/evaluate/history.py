@@ -70,7 +70,7 @@ def asked(message: str) -> str:
 
 
 def _case(commit: Commit) -> tuple[str, Case] | None:
-    source = [(status, path) for status, path in commit.changed if is_source(path)]
+    source = [(status, path) for status, path in commit.changed if is_program(path)]
     question = asked(commit.message)
     if not question or not 1 <= len(source) <= _MOST_FILES or any(status != "M" for status, _ in source):
         return None
@@ -78,5 +78,6 @@ def _case(commit: Commit) -> tuple[str, Case] | None:
     return commit.parent, Case(f"{commit.id[:10]} {question.partition(chr(10))[0][:60]}", question, wanted)
 
 
-def is_source(path: str) -> bool:
+def is_program(path: str) -> bool:
+    """Whether a message about behaviour may mean the file."""
     return not (is_test(path) or is_docs(path) or is_configuration(path))

@@ -42,12 +42,14 @@ how to read the table:
   MRR@10           the mean of 1/place, 0 beyond the tenth
   plain BM25       the baseline: 40-line windows of source files (for docstrings the chunks), compounds split, no rule
   words, static, dense     one ranking of the program alone; dense is the transformer
+  words + dense, blindly   those two fused by nothing but their places (reciprocal rank fusion)
   everything       what a search in the program does, with the weights of index/ranking.toml
   without X        the same with one ranking or rule left out. Where that is better, X does harm here; but look how much one
                    question is worth before you change a weight
 
 Checkouts and indexes lie unencrypted in a temporary directory, or in that of --keep. Nothing is written anywhere else, and nothing
-leaves this machine. Ctrl-C prints what is known so far.
+leaves this machine. Ctrl-C prints what is known so far. Files that did not change are not read again from what was kept: delete it
+after a change to how files are cut or words counted.
 """
 
 _INTERRUPTED = 130  # as a shell has it

@@ -131,6 +131,15 @@ def test_messages_of_commits_ask_for_the_files_they_changed(clone: Path, capsys:
     assert "dense" not in case["places"]
 
 
+def test_documentation_need_not_count(clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clone / "COOKIES.md").write_text("# Merging cookies\n\nHow to merge cookies: merge_cookies merges cookies.\n")
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps({"question": "merging cookies", "paths": ["client/cookies.py"]}))
+    asked = ("questions", str(file), "--repo", str(clone), "--no-dense")
+    assert evaluate(capsys, *asked)["cases"][0]["places"]["words"] == 2
+    assert evaluate(capsys, *asked, "--source-only")["cases"][0]["places"]["words"] == 1
+
+
 def test_own_questions_are_asked_where_the_repository_is(
     clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
