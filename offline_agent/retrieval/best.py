@@ -25,7 +25,8 @@ def best(scores: "NDArray[np.float32]", limit: int, rounding: float = 0.0) -> "N
     near = _near(scores, limit, rounding)
     some = scores[near]
     least = np.partition(some, len(some) - limit)[len(some) - limit]
-    return near[some >= least - rounding]
+    found: NDArray[np.intp] = near[some >= least - rounding]
+    return found
 
 
 def _near(scores: "NDArray[np.float32]", limit: int, rounding: float) -> "NDArray[np.intp]":

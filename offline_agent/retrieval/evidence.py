@@ -12,8 +12,9 @@ Each signal is from 0 to 1, where 1 is the best that this question found in this
 compared, their shares of the best can.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from offline_agent.retrieval.graph import Edge, edges
 from offline_agent.retrieval.kinds import is_aside
@@ -28,7 +29,6 @@ _FETCHED = 400  # chunks of each ranking, of which the best that are no tests or
 _DEPTH = 150  # what is deeper adds less than it costs
 _ASIDE = 0.5
 _NOISE = 0.5  # of the best cosine: what is less near says nothing
-_FILES = 15  # whose neighbours are looked up
 
 
 @dataclass
@@ -44,13 +44,18 @@ class Candidate:
     why: dict[str, str] = field(default_factory=dict)
 
 
+def no_edges(paths: Sequence[str]) -> Sequence[Edge]:
+    """The graph of files that have nothing to do with each other."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """`edges` join the files that look best so far with those that they use and that use them."""
+    """`edges_of` gives the edges from and to some files: only the ranking knows which are worth the milliseconds."""
 
     query: Query
     candidates: Mapping[int, Candidate]
-    edges: Sequence[Edge] = ()
+    edges_of: Callable[[Sequence[str]], Sequence[Edge]] = no_edges
 
 
 Signal = Mapping[int, float]
@@ -67,7 +72,7 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     named = {"symbol": symbols(store, query), "path": paths(store, query), "frame": frames(store, query)}
     candidates = _candidates(store, found, named)
     _add_files(candidates.values(), matches.files)
-    return Evidence(query, candidates, edges(store, _promising(candidates.values())))
+    return Evidence(query, candidates, partial(edges, store))
 
 
 def nearest(store: Store, text: str, dense: Dense) -> Signal:
@@ -93,14 +98,6 @@ def sifted(store: Store, query: Query, signal: Signal) -> Signal:
     kept = sorted(valued, key=lambda number: (-valued[number], number))[:_DEPTH]
     best = max((valued[number] for number in kept), default=0.0)
     return {number: min(signal[number] / best, 1.0) for number in kept} if best > 0 else {}
-
-
-def _promising(candidates: Iterable[Candidate]) -> list[str]:
-    """The files that most speaks for, all signals alike."""
-    best: dict[str, float] = {}
-    for one in candidates:
-        best[one.path] = max(best.get(one.path, 0.0), sum(one.signals.values()))
-    return sorted(best, key=lambda path: (-best[path], path))[:_FILES]
 
 
 def _candidates(

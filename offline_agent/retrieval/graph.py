@@ -62,19 +62,22 @@ def all_edges(store: Store) -> list[Edge]:
 def neighbour_scores(found: Iterable[Edge], seeds: Mapping[str, float]) -> dict[str, Neighbour]:
     """One step from the `seeds` along the edges, both ways: each passes its score on, in shares by weight, so that a file that
     everybody uses gives little to each. `why` names the seed that gave most."""
-    found = list(found)
+    found = [edge for edge in found if edge.source in seeds or edge.target in seeds]
     uses, used = _weights(found, 0), _weights(found, 1)
     scores: dict[str, float] = defaultdict(float)
     best: dict[str, tuple[float, str]] = {}
+
+    def pass_on(other: str, gain: float, says: str) -> None:
+        if gain > 0:
+            scores[other] += gain
+            best[other] = max(best.get(other, (0.0, "")), (gain, says))
+
     for source, target, weight, why in found:
-        for seed, other, total, share, says in (
-            (source, target, uses, 1.0, f"{source} {why}"),
-            (target, source, used, _USERS_SHARE, f"{why} of {target}"),
-        ):
-            gain = seeds.get(seed, 0.0) * share * weight / (1.0 + total[seed])
-            if gain > 0:
-                scores[other] += gain
-                best[other] = max(best.get(other, (0.0, "")), (gain, says))
+        if source in seeds:
+            pass_on(target, seeds[source] * weight / (1.0 + uses[source]), f"{source} {why}")
+        if target in seeds:
+            gain = seeds[target] * _USERS_SHARE * weight / (1.0 + used[target])
+            pass_on(source, gain, f"{why} of {target}")
     return {path: Neighbour(score, best[path][1]) for path, score in scores.items()}
 
 

@@ -35,10 +35,18 @@ class Weights(Value):
         )
 
 
+Note = tuple[str, float, str]
+"""A ranking or a rule, the amount it adds, and why: a Reason in the making. There are thousands, of which a few are ever read."""
+
+
 class Ranked(NamedTuple):
     candidate: Candidate
     score: float
-    reasons: tuple[Reason, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        return tuple(Reason(rule=rule, amount=amount, detail=why) for rule, amount, why in self.notes)
 
 
 def load_weights(declarations: Path) -> dict[Shape, Weights]:
@@ -76,22 +84,21 @@ def _know(what: str, names: Iterable[str], known: Collection[str]) -> None:
 
 def rank(evidence: Evidence, weights: Weights) -> list[Ranked]:
     """Every candidate with its reasons, best first; ties by number, so the order never varies."""
-    reasons: dict[int, list[Reason]] = {number: _signals(one, weights) for number, one in evidence.candidates.items()}
-    scores = {number: sum(reason.amount for reason in some) for number, some in reasons.items()}
+    counted = {name: weight for name, weight in weights.rankings.items() if weight}
+    notes = {number: _signals(one, counted) for number, one in evidence.candidates.items()}
+    scores = {number: sum([amount for _, amount, _ in some], 0.0) for number, some in notes.items()}
     for name, rule in RULES.items():
         if weight := weights.rules.get(name, 0.0):
-            for number, gain in rule(evidence, scores, weight).items():
-                reasons[number].append(Reason(rule=name, amount=gain.amount, detail=gain.why))
-                scores[number] += gain.amount
+            for number, (amount, why) in rule(evidence, scores, weight).items():
+                notes[number].append((name, amount, why))
+                scores[number] += amount
     ordered = sorted(scores, key=lambda number: (-scores[number], number))
-    return _diversified([Ranked(evidence.candidates[n], scores[n], tuple(reasons[n])) for n in ordered], weights)
+    return _diversified([Ranked(evidence.candidates[n], scores[n], tuple(notes[n])) for n in ordered], weights)
 
 
-def _signals(one: Candidate, weights: Weights) -> list[Reason]:
+def _signals(one: Candidate, counted: Mapping[str, float]) -> list[Note]:
     return [
-        Reason(rule=name, amount=weights.rankings.get(name, 0.0) * value, detail=one.why.get(name, ""))
-        for name, value in one.signals.items()
-        if weights.rankings.get(name, 0.0)
+        (name, counted[name] * value, one.why.get(name, "")) for name, value in one.signals.items() if name in counted
     ]
 
 
@@ -102,13 +109,11 @@ def _diversified(ranked: list[Ranked], weights: Weights) -> list[Ranked]:
     seen: dict[str, int] = defaultdict(int)
     damped = []
     for one in ranked:
-        before = seen[one.candidate.path]
-        seen[one.candidate.path] += 1
-        loss = one.score * (1.0 - weights.repeated**before)
-        reasons = (
-            (*one.reasons, Reason(rule="repeated", amount=-loss, detail=f"{before} better of this file"))
-            if before
-            else one.reasons
-        )
-        damped.append(one._replace(score=one.score - loss, reasons=reasons))
+        candidate, score, notes = one
+        before = seen[candidate.path]
+        seen[candidate.path] += 1
+        if before:
+            loss = score * (1.0 - weights.repeated**before)
+            one = Ranked(candidate, score - loss, (*notes, ("repeated", -loss, f"{before} better of this file")))
+        damped.append(one)
     return sorted(damped, key=lambda one: -one.score)
