@@ -95,7 +95,7 @@ def identifiers(query: str) -> list[str]:
 
 def plain_words(query: str) -> list[str]:
     """The words that may name a symbol though they do not look like code (`Session`, `close`), as written."""
-    strong = set(identifiers(query))
+    strong = {*identifiers(query), *_ABBREVIATIONS}
     words = [match["plain"] for match in _TOKEN.finditer(query) if match["plain"]]
     kept = [word for word in words if word.lower() not in _QUESTION_WORDS and word not in strong]
     return list(dict.fromkeys(kept))
