@@ -12,7 +12,7 @@ _TEST = re.compile(
 )
 _DOCS = re.compile(
     r"(^|/)(docs?|documentation|examples?|samples?|\.github|changelog(\.d)?)/|\.(md|rst|txt|ipynb)$|"
-    r"(^|/)(changes|changelog|history|news|authors|contributors)[^/]*$",
+    r"(^|/)(changes|changelog|history|news|authors|contributors)[-_\d.]*$",
     re.IGNORECASE,
 )
 _VENDORED = re.compile(

@@ -121,19 +121,9 @@ def test_numbers_too_long_for_a_line_are_none() -> None:
 # What makes patterns slow: long runs of what they begin with, and beginnings without an end.
 PIECES = st.sampled_from(
     [
-        *'a A aA1 _ . / \\ - ~ : 1 ` ``` <!-- --> ( ) " a.py a.py:1 http:// é C: .cs:line'.split(),
-        " ",
-        "\n",
-        "    ",
-        "\t",
-        "at ",
-        "at a(",
-        'File "',
-        '", line 1',
-        ": in ",
-        ">>> ",
-        "a.go:1 +0x1",
-        ".cs:line 1",
+        *"aA1_./\\-~:`()é \n\t",
+        *("aA1", "    ", "```", "<!--", "-->", "a.py", "a.py:1", "a.go:1 +0x1", "http://", "C:", ">>> "),
+        *('File "', '", line 1', "at ", "at a(", ": in ", ".cs:line 1", ".php(1)"),
     ]
 )
 
