@@ -13,9 +13,16 @@ from offline_agent.types import Definition
 
 _NAMES = 60  # names of a long report that are looked up
 _WORDS = 24
+_FEW_WORDS = 4
 _PATHS = 20
 _PARTS = 4  # chunks of one long definition; more would leave no room for anything else
 _FRAMES = 15
+
+
+class _Name(NamedTuple):
+    strength: float
+    exactly: bool
+    """Whether case must be as it was written."""
 
 
 class Mention(NamedTuple):
@@ -27,13 +34,13 @@ class Mention(NamedTuple):
 
 def symbols(store: Store, query: Query) -> dict[int, Mention]:
     """Definitions the question names. A name that many things bear says less about each."""
-    strengths = _strengths(query)
-    same_name = _same_name(store, strengths)
+    asked = _names(query)
+    same_name = _same_name(store, asked)
     best: dict[int, Mention] = {}
-    for name, strength in strengths.items():
+    for name, (strength, exactly) in asked.items():
         for one, share in _bearers(name, same_name[_last(name).lower()]):
-            if strength < 1 and one.name != _last(name):
-                continue  # an English word at the start of a sentence
+            if exactly and one.name != _last(name):
+                continue
             [numbers] = store.chunks_within([(one.path, one.start_line, one.end_line)])
             for position, number in enumerate(numbers[:_PARTS]):
                 value = strength * share * (1.0 if position == 0 else 0.5)
@@ -71,15 +78,14 @@ def _keep_better(best: dict[int, Mention], number: int, mention: Mention) -> Non
         best[number] = mention
 
 
-def _strengths(query: Query) -> dict[str, float]:
-    """How surely each name of the question is a name."""
-    strengths = dict.fromkeys(query.names[:_NAMES], 1.0)
-    if query.shape is Shape.NAME:
-        return strengths | dict.fromkeys(query.words, 1.0)
-    strengths.update({word: 0.5 for word in query.words[:_WORDS] if capitalised(word)})
-    if len(query.words) == 1 and not query.names:
-        strengths[query.words[0]] = 1.0  # "Where is close defined?" asks about nothing else
-    return strengths
+def _names(query: Query) -> dict[str, _Name]:
+    """Each name of the question with how surely it is what the question is about: among many words it is one word of many."""
+    if query.shape is Shape.NAME or (len(query.words) == 1 and not query.names):
+        return dict.fromkeys([*query.names, *query.words], _Name(1.0, exactly=False))  # "Where is close defined?"
+    about = min(1.0, _FEW_WORDS / max(1, len(query.terms))) if query.shape is Shape.QUESTION else 1.0
+    # A capital letter may also begin a sentence.
+    words = {word: _Name(0.5 * about, exactly=True) for word in query.words[:_WORDS] if capitalised(word)}
+    return words | dict.fromkeys(query.names[:_NAMES], _Name(about, exactly=False))
 
 
 def _same_name(store: Store, names: Iterable[str]) -> Mapping[str, list[Definition]]:
