@@ -193,8 +193,15 @@ class Store:
 
     def chunks_within(self, spans: Sequence[tuple[str, int, int]]) -> list[list[int]]:
         """For each (path, first line, last line) the chunks that share a line with it, in order."""
-        sql = "SELECT id FROM chunks WHERE path = ? AND start_line <= ? AND end_line >= ? ORDER BY start_line, id"
-        return [[row[0] for row in self._rows(sql, (path, end, start))] for path, start, end in spans]
+        found: list[list[int]] = [[] for _ in spans]
+        rows = self._rows(
+            "SELECT asked.key, chunks.id FROM json_each(?) AS asked CROSS JOIN chunks ON chunks.path = asked.value ->> 0 "
+            "AND start_line <= asked.value ->> 2 AND end_line >= asked.value ->> 1 ORDER BY asked.key, start_line, chunks.id",
+            (json.dumps(spans),),
+        )
+        for number, chunk in rows:
+            found[number].append(chunk)
+        return found
 
     def files_named(self, name: str) -> list[str]:
         """Paths of the files of that name, whatever its case."""

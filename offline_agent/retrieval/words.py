@@ -66,6 +66,10 @@ def _code(term: str) -> int:
     return zlib.crc32(term.encode("utf-8", "surrogatepass"))
 
 
+Postings = tuple["NDArray[np.uint32]", "NDArray[np.uint8]"]
+"""Chunks of a segment with one term, and how often they have it."""
+
+
 class _Segment:
     """Sorted postings of some files. Chunks are numbered by their place in it; only which of them are `alive` changes.
 
@@ -119,15 +123,19 @@ class _Segment:
         self._docs: NDArray[np.uint32] = ((packed >> np.uint64(8)) & np.uint64(0xFFFFFF)).astype(np.uint32)
         self._counts: NDArray[np.uint8] = packed.astype(np.uint8)
 
-    def postings(self, code: int) -> "tuple[NDArray[np.uint32], NDArray[np.uint8]]":
-        """Chunks with this term, and how often they have it."""
+    def postings(self, codes: Sequence[int]) -> "list[Postings]":
+        """For each term the chunks that have it, and how often they do."""
         import numpy as np
 
-        at = int(np.searchsorted(self._codes, np.uint32(code)))
-        if at == len(self._codes) or int(self._codes[at]) != code:
-            return self._docs[:0], self._counts[:0]
-        begin, end = int(self._begins[at]), int(self._begins[at + 1])
-        return self._docs[begin:end], self._counts[begin:end]
+        if not len(self._codes):
+            return [(self._docs, self._counts)] * len(codes)
+        places = np.searchsorted(self._codes, np.array(codes, dtype=np.uint32)).clip(max=len(self._codes) - 1)
+        known = self._codes[places] == np.array(codes, dtype=np.uint32)
+        begins, ends = self._begins[places], np.where(known, self._begins[places + 1], self._begins[places])
+        return [
+            (self._docs[begin:end], self._counts[begin:end])
+            for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+        ]
 
 
 class Matches(NamedTuple):
@@ -174,15 +182,18 @@ class WordIndex:
         if not total:
             return Matches([], {})
         mean = sum(segment.terms for segment in segments) / total
-        found = [_Found(code, weight, segments) for code, weight in _weights(asked).items()]
-        scores = [_scores(segment, n, found, total, max(mean, 1.0)) for n, segment in enumerate(segments)]
-        files = [pair for segment, some in zip(segments, scores, strict=True) for pair in _pooled(segment, some)]
+        weights = _weights(asked)
+        found = [segment.postings(list(weights)) for segment in segments]
+        rarities = _rarities(segments, found, total)
+        worth = [weight * rarity for weight, rarity in zip(weights.values(), rarities, strict=True)]
+        scores = [_scores(*one, worth, max(mean, 1.0)) for one in zip(segments, found, strict=True)]
+        files = [pair for segment, some in zip(segments, scores, strict=True) for pair in _pooled(segment, some, limit)]
         chunks = _best(np.concatenate(scores), np.concatenate([segment.ids for segment in segments]), limit)
         return Matches(chunks, dict(sorted(files, key=lambda pair: (-pair[1], pair[0]))[:limit]))
 
 
-def _pooled(segment: _Segment, scores: "NDArray[np.float32]") -> list[tuple[str, float]]:
-    """Files with the root of the sum of their chunks' squared scores: many fair chunks may be worth more than a
+def _pooled(segment: _Segment, scores: "NDArray[np.float32]", limit: int) -> list[tuple[str, float]]:
+    """The best files with the root of the sum of their chunks' squared scores: many fair chunks may be worth more than a
     single good one."""
     import numpy as np
 
@@ -190,7 +201,7 @@ def _pooled(segment: _Segment, scores: "NDArray[np.float32]") -> list[tuple[str,
         return []
     filled = np.flatnonzero(np.diff(np.append(segment.starts, len(scores))))
     sums = np.sqrt(np.add.reduceat(scores**2, segment.starts[filled]))
-    return [(segment.paths[filled[i]], float(sums[i])) for i in np.flatnonzero(sums > 0)]
+    return [(segment.paths[filled[i]], float(sums[i])) for i in best(sums, limit).tolist() if sums[i] > 0]
 
 
 def _weights(asked: Mapping[str, float]) -> dict[int, float]:
@@ -202,28 +213,28 @@ def _weights(asked: Mapping[str, float]) -> dict[int, float]:
     return weights
 
 
-class _Found:
-    """One term of a question and where it is."""
-
-    def __init__(self, code: int, weight: float, segments: Sequence[_Segment]) -> None:
-        self.postings = [segment.postings(code) for segment in segments]
-        self._weight = weight
-        self._frequency = sum(segment.living(docs) for segment, (docs, _) in zip(segments, self.postings, strict=True))
-
-    def weight(self, total: int) -> float:
-        """With the inverse document frequency, which is positive also for what is everywhere."""
-        return self._weight * math.log(1 + (total - self._frequency + 0.5) / (self._frequency + 0.5))
+def _rarities(segments: Sequence[_Segment], found: "Sequence[Sequence[Postings]]", total: int) -> list[float]:
+    """The inverse document frequency of each term, which is positive also for what is everywhere."""
+    rarities = []
+    for term in zip(*found, strict=True):
+        frequency = sum(segment.living(docs) for segment, (docs, _) in zip(segments, term, strict=True))
+        rarities.append(math.log(1 + (total - frequency + 0.5) / (frequency + 0.5)))
+    return rarities
 
 
-def _scores(segment: _Segment, number: int, found: Sequence[_Found], total: int, mean: float) -> "NDArray[np.float32]":
+def _scores(
+    segment: _Segment, found: "Sequence[Postings]", worth: Sequence[float], mean: float
+) -> "NDArray[np.float32]":
     import numpy as np
 
     scores = np.zeros(len(segment.ids), dtype=np.float32)
-    norms = _K1 * (1 - _B + _B * segment.lengths / mean)
-    for one in found:
-        docs, counts = one.postings[number]
-        scores[docs] += one.weight(total) * (_K1 + 1) * counts / (counts + norms[docs])
-    scores[~segment.alive] = 0.0
+    norms = np.float32(_K1 * (1 - _B)) + np.float32(_K1 * _B / mean) * segment.lengths
+    for (docs, counts), weight in zip(found, worth, strict=True):
+        if len(docs):
+            times = counts.astype(np.float32)
+            scores[docs] += np.float32(weight * (_K1 + 1)) * times / (times + norms[docs])
+    if segment.chunks < len(scores):
+        scores[~segment.alive] = 0.0
     return scores
 
 
