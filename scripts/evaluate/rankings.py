@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from offline_agent.cli.terminal import readable
 from offline_agent.retrieval.evidence import RANKINGS, Evidence, gather, nearest
 from offline_agent.retrieval.loaded import Dense, Loaded
 from offline_agent.retrieval.query import Query, Shape
@@ -22,7 +23,7 @@ _REPEATED = "repeated"
 
 def answers(subject: Subject, text: str, ablation: bool = True) -> Found:
     """By ranking what it finds, best first; with `ablation` also everything with each ranking and each rule left out."""
-    query = Query(text=text[:LONGEST_QUERY])
+    query = Query(text=readable(text[:LONGEST_QUERY]))
     weights = subject.weights[query.shape]
     found = {BASELINE: subject.baseline.search(query.text), **_alone(subject, query)}
     evidence = gather(subject.store, subject.loaded, query, subject.dense)
