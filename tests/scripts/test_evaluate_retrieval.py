@@ -144,7 +144,11 @@ def test_own_questions_are_asked_where_the_repository_is(
     clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.jsonl"
-    row = {"kind": "which", "question": "which file merges cookies \ud83d", "paths": ["client/cookies.py", "elsewhere.py"]}
+    row = {
+        "kind": "which",
+        "question": "which file merges cookies \ud83d",
+        "paths": ["client/cookies.py", "elsewhere.py"],
+    }
     file.write_text(json.dumps(row) + "\n\n")
     before = git(clone, "status", "--porcelain")
     found = evaluate(capsys, "questions", str(file), "--repo", str(clone))
