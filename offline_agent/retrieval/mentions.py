@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
 from typing import NamedTuple
 
 from offline_agent.retrieval.frames import Frame
@@ -36,15 +35,18 @@ def symbols(store: Store, query: Query) -> dict[int, Mention]:
     """Definitions the question names. A name that many things bear says less about each."""
     asked = _names(query)
     same_name = _same_name(store, asked)
+    bearers = [
+        (one, strength * share)
+        for name, (strength, exactly) in asked.items()
+        for one, share in _bearers(name, same_name[_last(name).lower()])
+        if not exactly or one.name == _last(name)
+    ]
     best: dict[int, Mention] = {}
-    for name, (strength, exactly) in asked.items():
-        for one, share in _bearers(name, same_name[_last(name).lower()]):
-            if exactly and one.name != _last(name):
-                continue
-            [numbers] = store.chunks_within([(one.path, one.start_line, one.end_line)])
-            for position, number in enumerate(numbers[:_PARTS]):
-                value = strength * share * (1.0 if position == 0 else 0.5)
-                _keep_better(best, number, Mention(value, f"defines {one.symbol}"))
+    spans = [(one.path, one.start_line, one.end_line) for one, _ in bearers]
+    for (one, share), numbers in zip(bearers, store.chunks_within(spans), strict=True):
+        for position, number in enumerate(numbers[:_PARTS]):
+            value = share * (1.0 if position == 0 else 0.5)
+            _keep_better(best, number, Mention(value, f"defines {one.symbol}"))
     return best
 
 
@@ -106,7 +108,8 @@ def _called(frame: Frame) -> str:
 
 def _frame_chunks(store: Store, frame: Frame) -> list[int]:
     for path in _files(store, frame.path):
-        named = [one for one in store.definitions_named([frame.name]) if one.path == path] if frame.name else []
+        name = frame.name.lower()
+        named = [one for one in store.definitions_of([path]) if one.name.lower() == name] if name else []
         # Lines differ from version to version, names seldom do.
         spans = [(one.path, one.start_line, one.end_line) for one in named] or [(path, frame.line, frame.line)]
         return [number for numbers in store.chunks_within(spans) for number in numbers[:_PARTS]]
@@ -127,14 +130,17 @@ def _files(store: Store, mention: str) -> dict[str, float]:
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    same, most = 0, min(len(one), len(other))
+    while same < most and one[-1 - same] == other[-1 - same]:
+        same += 1
+    return same
 
 
 def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, float]]:
     """Definitions that fit `a.b.c` best, with a share that falls with their number."""
     components = asked.split(".")
-    fits = [(_fit(components, one.symbol), one) for one in found]
+    lower = asked.lower().split(".")
+    fits = [(_fit(components, lower, one.symbol), one) for one in found]
     if not fits:
         return []
     best = min(fit for fit, _ in fits)[0]
@@ -144,9 +150,10 @@ def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, 
     return [(one, share / exact**0.5) for (_, one), share in zip(kept, shares, strict=True)][: 3 * _PARTS]
 
 
-def _fit(asked: list[str], found: str) -> tuple[int, bool, int]:
-    """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked."""
+def _fit(asked: list[str], lower: list[str], found: str) -> tuple[int, bool, int]:
+    """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked. `lower` is
+    `asked` in lower case: there may be a thousand definitions of one name."""
     symbol = found.split(".")
-    same = _common_end([part.lower() for part in asked], [part.lower() for part in symbol])
+    same = _common_end(lower, found.lower().split("."))
     case_differs = asked[len(asked) - same :] != symbol[len(symbol) - same :]
     return len(asked) - same, case_differs, len(symbol) - same
