@@ -15,9 +15,14 @@ _TITLE_WEIGHT = 2.0
 _GIST = 1500  # characters
 _TERMS = 200  # of a long report, those said most
 _PATH = re.compile(rf"((?<![\w.~@+\\/-])(?:[A-Za-z]:)?[\w.~@+\\/-]*[\w+-]\.{ENDING})(?![\w/])")
-_ABOUT_TESTS = re.compile(r"\b(un)?test(s|ed|ing)?\b|\bfixtures?\b|conftest", re.IGNORECASE)
+# Tests that are looked for, not tests that are talked about: "how are tests collected" is a question about a test runner.
+_ABOUT_TESTS = re.compile(
+    r"\b(which|what|where|any|the|a|unit|integration|regression|existing)\s+(unit\s+)?tests?\b|\bunittests?\b|"
+    r"\btests?\s+(for|of|that|which|covers?|covering|cases?|suites?|files?)\b|\b(un)?tested\b|\bconftest\b|\btest_\w+|^tests?\b",
+    re.IGNORECASE,
+)
 _ABOUT_DOCS = re.compile(
-    r"\b(docs?|documentation|documented|readme|changelog|examples?|tutorials?|release)\b", re.IGNORECASE
+    r"\b(docs|documentation|documented|readme|changelog|examples|tutorials?|release notes)\b", re.IGNORECASE
 )
 _ABOUT_VENDORED = re.compile(r"\b(vendor(ed)?|third.?party|bundled)\b", re.IGNORECASE)
 _CODE = re.compile(r"```[\s\S]*?```|^(?: {4}|\t).*$|^[ \t]*(?:>>>|\$|File \").*$", re.MULTILINE)
@@ -100,7 +105,8 @@ class Query(Value):
 
     @property
     def wants_tests(self) -> bool:
-        return _ABOUT_TESTS.search(self._asked) is not None
+        """Never of a report: what is wrong is in the code, however much of its test is shown."""
+        return self.shape is not Shape.REPORT and _ABOUT_TESTS.search(self.text) is not None
 
     @property
     def wants_docs(self) -> bool:

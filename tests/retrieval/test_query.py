@@ -97,7 +97,9 @@ def test_in_a_report_only_the_title_asks() -> None:
     report = Query(text="Upload fails\n\n" + "I ran the tests and read the documentation.\n" * 10)
     assert not report.wants_tests
     assert not report.wants_docs
-    assert Query(text="Tests fail\n\n" + "so it is\n" * 10).wants_tests
+    assert not Query(text="Which test fails\n\n" + "so it is\n" * 10).wants_tests
+    assert Query(text="Which test covers redirects?").wants_tests
+    assert not Query(text="How are tests collected?").wants_tests
 
 
 def test_a_title_has_letters_and_an_end() -> None:
