@@ -30,6 +30,8 @@ _QUESTION_WORDS = frozenset(
 _ENDINGS = (
     ("sses", "ss"),
     ("ies", "y"),
+    ("ied", "y"),
+    ("ie", "y"),
     ("ings", ""),
     ("ing", ""),
     ("ed", ""),

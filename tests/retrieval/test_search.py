@@ -12,7 +12,6 @@ from offline_agent.retrieval.place import Place
 from offline_agent.retrieval.rank import load_weights
 from offline_agent.retrieval.search import search as search_with
 from offline_agent.retrieval.store import Store
-from offline_agent.retrieval.terms import identifiers, query_terms, split_identifier, terms
 from offline_agent.types import SearchResult
 
 from .conftest import DECLARATIONS, Repo
@@ -128,28 +127,3 @@ def test_a_stale_vector_finds_nothing(store: Store) -> None:
     embedder, index = HashingEmbedder(), ExactIndex()
     index.add(["0" * 32], embedder.encode(["cookies"]))
     assert all("dense" not in hit.found_by for hit in search(store, "cookies", 5, Dense(embedder, index)).hits)
-
-
-def test_compounds_are_split_and_kept_whole() -> None:
-    assert split_identifier("HTTPAdapter_v2getURL") == ["http", "adapter", "v", "2", "get", "url"]
-    assert terms("getAuth x sha256 größeWert") == [
-        "getauth",
-        "get",
-        "auth",
-        "x",
-        "sha256",
-        "sha",
-        "256",
-        "größewert",
-        "größe",
-        "wert",
-    ]
-
-
-def test_question_words_are_dropped() -> None:
-    assert query_terms("What does the Session do with cookies and cookies?") == [("cookies", 2), ("session", 1)]
-
-
-def test_what_looks_like_code() -> None:
-    query = "does Session.close() or `plain` use super_len, iterLines or HTTPAdapter in the file e.g. here. Why?"
-    assert identifiers(query) == ["Session.close", "plain", "super_len", "iterLines", "HTTPAdapter"]
