@@ -68,7 +68,8 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     for name, one in (("static", loaded.static), ("dense", dense)):
         if one is not None:
             found[name] = nearest(store, query.gist, one)
-    found = {name: sifted(store, query, signal) for name, signal in found.items()}
+    known = _paths(store, loaded, {number for signal in found.values() for number in signal})
+    found = {name: sifted(known, query, signal) for name, signal in found.items()}
     named = {"symbol": symbols(store, query), "path": paths(store, query), "frame": frames(store, query)}
     candidates = _candidates(store, found, named)
     _add_files(candidates.values(), matches.files)
@@ -86,15 +87,20 @@ def nearest(store: Store, text: str, dense: Dense) -> Signal:
     return {number: cosine - least for key, cosine in found for number in ids.get(key, ())}
 
 
-def sifted(store: Store, query: Query, signal: Signal) -> Signal:
-    """The best of a ranking, as shares of the first. Tests and documentation repeat the words of the code that they are about:
-    unless they are asked for they must not take all the places, nor be what others are a share of."""
-    places = store.places(list(signal))
-    valued = {
-        number: value * (_ASIDE if is_aside(places[number][0], query) else 1.0)
-        for number, value in signal.items()
-        if number in places
-    }
+def _paths(store: Store, loaded: Loaded, numbers: Iterable[int]) -> dict[int, str]:
+    """The file of each chunk. In memory may be what the store had before somebody else wrote there."""
+    numbers = list(numbers)
+    known = loaded.words.paths_of(numbers)
+    others = store.places([number for number in numbers if number not in known])
+    return known | {number: place[0] for number, place in others.items()}
+
+
+def sifted(known: Mapping[int, str], query: Query, signal: Signal) -> Signal:
+    """The best of a ranking, as shares of the first; `known` has the files of the chunks. Tests and documentation repeat the words
+    of the code that they are about: unless they are asked for they must not take all the places, nor be what others are a share
+    of."""
+    aside = {path: _ASIDE if is_aside(path, query) else 1.0 for path in {known[one] for one in signal if one in known}}
+    valued = {number: value * aside[known[number]] for number, value in signal.items() if number in known}
     kept = sorted(valued, key=lambda number: (-valued[number], number))[:_DEPTH]
     best = max((valued[number] for number in kept), default=0.0)
     return {number: min(signal[number] / best, 1.0) for number in kept} if best > 0 else {}

@@ -90,6 +90,9 @@ class _Segment:
         self.lengths: NDArray[np.float32] = _joined(lengths, np.float32)
         self.alive: NDArray[np.bool_] = np.ones(len(self.ids), dtype=bool)
         self._count()
+        filled = np.flatnonzero(sizes)
+        self._by_first = filled[np.argsort(firsts[filled])]
+        self._firsts = firsts[self._by_first]
         self._sort([np.frombuffer(file.postings, "<u8") for file in files.values()], starts)
 
     def bury(self, paths: Iterable[str]) -> None:
@@ -102,6 +105,18 @@ class _Segment:
     def living(self, docs: "NDArray[np.uint32]") -> int:
         """How many of these chunks are alive."""
         return len(docs) if self.chunks == len(self.ids) else int(self.alive[docs].sum())
+
+    def paths_of(self, numbers: "NDArray[np.int64]") -> list[str | None]:
+        """The file of each chunk, by the numbers of the store; None for those that are not here."""
+        import numpy as np
+
+        if not len(self.ids):
+            return [None] * len(numbers)
+        rank = np.searchsorted(self._firsts, numbers, side="right") - 1
+        files = self._by_first[rank]
+        places = np.clip(self.starts[files] + numbers - self._firsts[rank], 0, len(self.ids) - 1)
+        here = (self.ids[places] == numbers) & self.alive[places]
+        return [self.paths[file] if known else None for file, known in zip(files.tolist(), here.tolist(), strict=True)]
 
     def _count(self) -> None:
         self.chunks = int(self.alive.sum())
@@ -172,6 +187,18 @@ class WordIndex:
         base.bury(
             changed
         )  # afterwards: a search between may find old chunks, which the store does not know, but misses no new ones
+
+    def paths_of(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The files of those of the chunks that are here: the store takes ten times as long to say."""
+        import numpy as np
+
+        asked = np.array(numbers, dtype=np.int64)
+        return {
+            number: path
+            for segment in self._segments
+            for number, path in zip(numbers, segment.paths_of(asked), strict=True)
+            if path is not None
+        }
 
     def search(self, asked: Mapping[str, float], limit: int) -> "Matches":
         """What matches best; `asked` has the weight of each term."""

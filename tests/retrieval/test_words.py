@@ -219,3 +219,19 @@ def test_any_text_is_counted_and_found(text: str, question: str) -> None:
     index = index_of({"a": [chunk("a", text, symbol=text, signature=text)]})
     index.search(dict.fromkeys(terms(question), 1.0), 5)
     assert all(index.search({term: 1.0}, 5).chunks for term in terms(text))
+
+
+@given(st.lists(st.integers(0, 3), max_size=6), st.sets(st.integers(0, 5)))
+def test_knows_the_file_of_every_chunk(sizes: list[int], gone: set[int]) -> None:
+    made: dict[str, FileWords] = {}
+    expected: dict[int, str] = {}
+    first = 100
+    for number, size in enumerate(sizes):
+        path = f"f{number}.py"
+        made[path] = file_words(first, [Chunk(path=path, start_line=1, end_line=1, text="text")] * size)
+        expected |= dict.fromkeys(range(first, first + size), path) if number not in gone else {}
+        first += size
+    index = WordIndex(lambda: made)
+    index.update({f"f{number}.py": None for number in gone})
+
+    assert index.paths_of(range(99, first + 2)) == expected
