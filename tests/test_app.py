@@ -143,7 +143,8 @@ def test_a_wrong_embedder_hash_is_said_and_words_still_answer(tmp_path: Path) ->
         index = program.following_retriever()
         while (status := index.status()).phase is not IndexPhase.LEXICAL_ONLY:
             time.sleep(0.05)
-        assert "model.safetensors" in status.problem
+        assert "is not the pinned one" in status.problem
+        assert "pocket-static" in status.problem  # which is not there at all
         assert index.search("first", 1).hits[0].chunk.symbol == "first"
 
 

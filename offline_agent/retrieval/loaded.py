@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from offline_agent.errors import EmbedderError
 from offline_agent.protocols import Embedder, VectorIndex
 from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.store import Store
@@ -25,6 +26,8 @@ class Loaded:
 
     words: WordIndex
     static: Dense | None = None
+    problem: str = ""
+    """Why there is no static embedder though there should be."""
 
     def changed(self, store: Store, paths: Iterable[str]) -> None:
         """These files were stored, or removed."""
@@ -34,13 +37,17 @@ class Loaded:
 
 
 def load(store: Store, load_static: Callable[[], Embedder] | None = None) -> Loaded:
-    """What the store holds now."""
-    static = None
-    if load_static is not None:
+    """What the store holds now. An embedder that cannot be loaded is a `problem`: words alone still find."""
+    words = WordIndex(store.words)
+    if load_static is None:
+        return Loaded(words)
+    try:
         static = Dense(load_static(), ExactIndex())
-        for keys, vectors in store.vectors_in_use(static.embedder.fingerprint):
-            static.index.add(keys, vectors)
-    return Loaded(WordIndex(store.words), static)
+    except EmbedderError as error:
+        return Loaded(words, problem=str(error))
+    for keys, vectors in store.vectors_in_use(static.embedder.fingerprint):
+        static.index.add(keys, vectors)
+    return Loaded(words, static)
 
 
 def embed_static(store: Store, static: Dense) -> None:

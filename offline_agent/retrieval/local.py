@@ -66,7 +66,7 @@ class LocalIndex:
             vectors=counts.vectors,
             skipped=tuple(self._store.skipped(SKIPPED_SHOWN)),
             embedder=self._place.fingerprint,
-            problem=self._problem,
+            problem=" ".join(problem for problem in (self._problem, self._loaded.problem) if problem),
         )
 
     def close(self) -> None:

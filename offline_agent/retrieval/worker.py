@@ -72,7 +72,7 @@ class Worker:
         self._scanned = threading.Event()
         self._changed = threading.Event()
         self._phase = IndexPhase.SCANNING
-        self._problems = dict.fromkeys(("watch", "index", "embedder", "reranker", "search"), "")
+        self._problems = dict.fromkeys(("watch", "index", "static", "embedder", "reranker", "search"), "")
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
         self._dense: Dense | None = None
@@ -90,6 +90,7 @@ class Worker:
             # Before anybody can connect: two connections that both make a new database get in each other's way.
             store = held.enter_context(contextlib.closing(self._place.store()))
             self._loaded = self._place.load(store)
+            self._say("static", self._loaded.problem)
             door = held.enter_context(contextlib.ExitStack())
             door.enter_context(listening(self._place, self._answer, self._stopping))
             embedding = threading.Thread(target=reported(self._embed), name="embedding", daemon=True)
