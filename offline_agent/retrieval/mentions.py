@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from offline_agent.retrieval.frames import Frame
 from offline_agent.retrieval.query import Query, Shape
-from offline_agent.retrieval.store import Store
+from offline_agent.retrieval.store import Named, Store
 from offline_agent.retrieval.terms import capitalised
-from offline_agent.types import Definition
 
 _NAMES = 60  # names of a long report that are looked up
 _WORDS = 24
@@ -90,9 +89,9 @@ def _names(query: Query) -> dict[str, _Name]:
     return words | dict.fromkeys(query.names[:_NAMES], _Name(about, exactly=False))
 
 
-def _same_name(store: Store, names: Iterable[str]) -> Mapping[str, list[Definition]]:
+def _same_name(store: Store, names: Iterable[str]) -> Mapping[str, list[Named]]:
     """Definitions by their own names, in lower case."""
-    found: dict[str, list[Definition]] = defaultdict(list)
+    found: dict[str, list[Named]] = defaultdict(list)
     for one in store.definitions_named(sorted({_last(name).lower() for name in names})):
         found[one.name.lower()].append(one)
     return found
@@ -136,7 +135,7 @@ def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
     return same
 
 
-def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, float]]:
+def _bearers(asked: str, found: Iterable[Named]) -> list[tuple[Named, float]]:
     """Definitions that fit `a.b.c` best, with a share that falls with their number."""
     components = asked.split(".")
     lower = asked.lower().split(".")
@@ -151,8 +150,10 @@ def _bearers(asked: str, found: Iterable[Definition]) -> list[tuple[Definition, 
 
 
 def _fit(asked: list[str], lower: list[str], found: str) -> tuple[int, bool, int]:
-    """How well a symbol fits `a.b.c`, smallest best: components that do not match, another case, longer than asked. `lower` is
-    `asked` in lower case: there may be a thousand definitions of one name."""
+    """How well a symbol of that name fits `a.b.c`, smallest best: components that do not match, another case, longer than asked.
+    `lower` is `asked` in lower case: there may be a thousand definitions of one name."""
+    if len(asked) == 1:
+        return 0, found.rpartition(".")[2] != asked[0], found.count(".")
     symbol = found.split(".")
     same = _common_end(lower, found.lower().split("."))
     case_differs = asked[len(asked) - same :] != symbol[len(symbol) - same :]

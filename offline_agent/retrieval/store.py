@@ -87,6 +87,16 @@ class Counts(NamedTuple):
     vectors: int
 
 
+class Named(NamedTuple):
+    """Where a name is defined. There may be a thousand such places for one search, so this is less than a Definition."""
+
+    name: str
+    path: str
+    symbol: str
+    start_line: int
+    end_line: int
+
+
 class Store:
     """One connection's view of the index. One per thread, like the database it is made of."""
 
@@ -181,15 +191,15 @@ class Store:
             found.setdefault(key, []).append(number)
         return found
 
-    def definitions_named(self, names: Sequence[str]) -> list[Definition]:
+    def definitions_named(self, names: Sequence[str]) -> list[Named]:
         """Definitions with one of these names, whatever its case."""
         rows = self._rows(
-            "SELECT files.path, symbol, kind, start_line, end_line, signature FROM json_each(?) AS asked "
+            "SELECT definitions.name, files.path, symbol, start_line, end_line FROM json_each(?) AS asked "
             "JOIN definitions ON definitions.name = asked.value COLLATE NOCASE JOIN files ON files.id = file "
             "ORDER BY definitions.id",
             (json.dumps(names),),
         )
-        return [_definition(row) for row in rows]
+        return [Named(*row) for row in rows]
 
     def chunks_within(self, spans: Sequence[tuple[str, int, int]]) -> list[list[int]]:
         """For each (path, first line, last line) the chunks that share a line with it, in order."""
