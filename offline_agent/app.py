@@ -288,6 +288,10 @@ class Program:
             embed.verify(card, directory)
         return str(directory)
 
+    def check_static_embedder(self) -> str:
+        """Loads it, which compares every hash; returns its name, empty where none is set. Raises an EmbedderError."""
+        return self._load_static().fingerprint if self.settings.embedder.static else ""
+
     def session(self, index: Index) -> Session:
         """A new conversation, recorded."""
         transcript = self.archive.sessions.begin(str(self.repository.root), self.card.name)

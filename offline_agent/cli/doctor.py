@@ -80,6 +80,9 @@ def examine(program: app.Program) -> Iterator[Check]:
     yield _checked(
         "embedder", lambda: f"{program.settings.embedder.name}, every hash right, in {program.check_embedder()}"
     )
+    yield _checked(
+        "static", lambda: program.check_static_embedder() or "none is set: words alone until vectors are there"
+    )
     yield _gpu()
     storage = _storage(program)
     yield storage

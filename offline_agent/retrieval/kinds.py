@@ -19,7 +19,7 @@ _VENDORED = re.compile(
     r"(^|/)(_?vendor(ed)?|third[_-]?party|extern(al)?s?|deps|packages/(urllib3|chardet|idna))/", re.IGNORECASE
 )
 _CONFIGURATION = re.compile(
-    r"\.(toml|ya?ml|json|cfg|ini|lock|xml|csv|html?|css|svg|po)$|(^|/)(setup|noxfile|tasks)\.py$|(^|/)(scripts?|tools)/|"
+    r"\.(toml|ya?ml|json|cfg|ini|lock|xml|csv|html?|css|svg|po)$|(^|/)(setup|noxfile|tasks)\.py$|^(scripts?|tools)/|"
     r"(^|/)\.[^/]*$|(^|/)[^/.]+rc$",
     re.IGNORECASE,
 )

@@ -103,6 +103,11 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--no-dense", action="store_true", help="without the transformer: minutes instead of hours")
     common.add_argument("--no-ablation", action="store_true", help="leave nothing out, which is quicker")
+    common.add_argument(
+        "--dense-source",
+        action="store_true",
+        help="the transformer for source code alone, not for tests, documentation and data: a fraction of the time",
+    )
     common.add_argument("--source-only", action="store_true", help="do not count documentation and data that was found")
     common.add_argument("--limit", type=_count, metavar="N", help="the first N questions only")
     common.add_argument("--keep", type=Path, metavar="DIR", help="keep checkouts and vectors there, for the next time")
@@ -146,7 +151,7 @@ def _asked(
     found: list[Outcome] = []
     total = sum(len(one.cases) for one in rounds)
     try:
-        made = tools(not options.no_dense)
+        made = replace(tools(not options.no_dense), dense_aside=not options.dense_source)
         with _work(options.keep, options.mode) as work, Meter(total) as meter:
             how = How(options.mode == "docstrings", not options.no_ablation, options.source_only)
             for outcome in run(rounds, work, made, meter, how):

@@ -11,7 +11,8 @@ from offline_agent.llm.catalogue import load_catalogue
 from offline_agent.protocols import Embedder, TokenCounter
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.exact import ExactIndex
-from offline_agent.retrieval.indexer import Indexer, embed_pending, reconcile
+from offline_agent.retrieval.indexer import Indexer, reconcile
+from offline_agent.retrieval.kinds import is_configuration, is_docs, is_test
 from offline_agent.retrieval.loaded import Dense, load
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.query import Shape
@@ -26,8 +27,7 @@ from scripts.evaluate.baseline import BM25, Passage, Windows
 from scripts.evaluate.cases import Spot, Target
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 Show = Callable[[str, int, int], None]
 """Called with what is done, how many of it are done, and how many there are."""
@@ -44,6 +44,8 @@ class Tools:
     static: Embedder | None = None
     dense: Embedder | None = None
     batch: int = 32
+    dense_aside: bool = True
+    """Whether tests, documentation and data get the transformer's vectors too."""
 
 
 def tools_of(settings: Settings, with_dense: bool) -> Tools:
@@ -123,9 +125,14 @@ class Subject:
     def _embed(self, dense: Dense, show: Show) -> None:
         fingerprint = dense.embedder.fingerprint
         reconcile(self.store, fingerprint, dense.index)
-        total = len(self.store.pending_keys(fingerprint))
-        told = _Told(dense.embedder, lambda done: show("vectors", done, total))
-        embed_pending(self.store, told, dense.index, self._tools.batch, should_stop=lambda: False)
+        waiting = self.store.texts_without(fingerprint, self._keys(self._tools.dense_aside))
+        waiting.sort(key=lambda pair: len(pair[1]))  # what is shorter than its neighbours is padded
+        for start in range(0, len(waiting), self._tools.batch):
+            some = waiting[start : start + self._tools.batch]
+            keys, vectors = [key for key, _ in some], dense.embedder.encode([text for _, text in some])
+            self.store.add_vectors(fingerprint, keys, vectors)
+            dense.index.add(keys, vectors)
+            show("vectors", start + len(some), len(waiting))
 
     def _files(self) -> list[Passage]:
         """Source files alone: among documentation as well, the baseline would be a straw man."""
@@ -139,8 +146,9 @@ class Subject:
         ids = [number for some in self.store.ids_by_key(self._keys()).values() for number in some]
         return [Passage((chunk.path, chunk.symbol), chunk.embedded_text) for chunk in self.store.chunks(ids).values()]
 
-    def _keys(self) -> list[str]:
-        return sorted({key for path in self.store.known() for key in self.store.keys_of(path)})
+    def _keys(self, aside: bool = True) -> list[str]:
+        paths = [path for path in self.store.known() if aside or not _is_aside(path)]
+        return sorted({key for path in paths for key in self.store.keys_of(path)})
 
 
 def _text(path: Path) -> str:
@@ -150,18 +158,5 @@ def _text(path: Path) -> str:
         return ""
 
 
-class _Told:
-    """An Embedder that says how many texts it has embedded."""
-
-    def __init__(self, embedder: Embedder, tell: Callable[[int], None]) -> None:
-        self.fingerprint = embedder.fingerprint
-        self.dimensions = embedder.dimensions
-        self._embedder = embedder
-        self._tell = tell
-        self._done = 0
-
-    def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        vectors = self._embedder.encode(texts)
-        self._done += len(texts)
-        self._tell(self._done)
-        return vectors
+def _is_aside(path: str) -> bool:
+    return is_test(path) or is_docs(path) or is_configuration(path)
