@@ -22,10 +22,7 @@ def index_line(status: IndexStatus | None) -> str:
 
 def searched_line(result: SearchResult) -> str:
     """Which rankings took part, for the dim line under an answer."""
-    parts = [
-        name for name, took_part in (("words and symbols", result.lexical), ("meaning", result.dense)) if took_part
-    ]
-    return f"{len(result.hits)} search results by {' and '.join(parts)}"
+    return f"{len(result.hits)} search results by {'words, symbols and meaning' if result.dense or result.static else 'words and symbols'}"
 
 
 def hit_line(number: int, hit: Hit) -> str:

@@ -45,7 +45,7 @@ def test_a_question_is_answered_with_a_place(program: Program, terminal: PipeInp
     screen = play(program, terminal, "Where is apply_discount defined?\r")
     assert "pocket is a demonstration model" in screen
     assert "pricing.py:1-3" in screen
-    assert "search results by words and symbols" in screen
+    assert "search results by words, symbols and meaning" in screen
 
 
 def test_a_question_of_two_lines_is_one_question(program: Program, terminal: PipeInput) -> None:
@@ -130,7 +130,8 @@ def test_the_toolbar_says_how_far_the_index_is(status: IndexStatus | None, line:
 
 
 def test_the_line_under_an_answer_names_what_took_part() -> None:
-    assert searched_line(SearchResult(dense=True)) == "0 search results by words and symbols and meaning"
+    assert searched_line(SearchResult(dense=True)) == "0 search results by words, symbols and meaning"
+    assert searched_line(SearchResult()) == "0 search results by words and symbols"
 
 
 def test_the_map_is_shown(program: Program, terminal: PipeInput) -> None:
