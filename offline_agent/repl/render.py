@@ -22,7 +22,8 @@ def index_line(status: IndexStatus | None) -> str:
 
 def searched_line(result: SearchResult) -> str:
     """Which rankings took part, for the dim line under an answer."""
-    return f"{len(result.hits)} search results by {'words, symbols and meaning' if result.dense or result.static else 'words and symbols'}"
+    by = "words, symbols and meaning" if result.dense or result.static else "words and symbols"
+    return f"{len(result.hits)} search results by {by}"
 
 
 def hit_line(number: int, hit: Hit) -> str:
