@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from functools import lru_cache
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"`(?P<quoted>[^`\s]+)`|(?P<plain>[^\W\d]\w*(?:\.\w+)*)(?P<call>\(\))?")
@@ -45,21 +44,20 @@ _ABBREVIATIONS = ("e.g", "i.e")
 
 def terms(text: str) -> list[str]:
     """Lower-case terms: every word whole, then the parts of a compound (`getAuth`, `get_auth`, `auth2`), in order."""
-    found: list[str] = []
-    for word in _WORD.findall(text):
-        found.extend(_word_terms(word))
-    return found
+    return [term for word in words(text) for term in word_terms(word)]
 
 
-@lru_cache(
-    maxsize=100_000
-)  # source code says the same words over and over: most of the time of indexing was spent here
-def _word_terms(word: str) -> tuple[str, ...]:
+def words(text: str) -> list[str]:
+    """As they are written."""
+    return _WORD.findall(text)
+
+
+def word_terms(word: str) -> tuple[str, ...]:
+    """The terms of one word."""
     whole, parts = word.lower(), split_identifier(word)
     return (whole,) if parts == [whole] else (whole, *parts)
 
 
-@lru_cache(maxsize=100_000)
 def stem(term: str) -> str:
     """Without a plural's or a verb's ending, so that "cookies" finds `cookie`. Crude, and the same for what is stored and asked."""
     if len(term) < 4 or "_" in term:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offline_agent.retrieval.best import best
-from offline_agent.retrieval.terms import stem, terms
+from offline_agent.retrieval.terms import stem, word_terms, words
 from offline_agent.types import Chunk
 
 if TYPE_CHECKING:
@@ -49,19 +49,25 @@ def file_words(first: int, chunks: Sequence[Chunk]) -> FileWords:
     for position, chunk in enumerate(chunks):
         counts = _counted(chunk)
         lengths.append(min(sum(counts.values()), 65535))
-        postings += [_code(term) << 32 | position << 8 | min(count, _MOST) for term, count in counts.items()]
+        postings += [code << 32 | position << 8 | min(count, _MOST) for code, count in counts.items()]
     return FileWords(first, np.array(lengths, "<u2").tobytes(), np.array(postings, "<u8").tobytes())
 
 
-def _counted(chunk: Chunk) -> Counter[str]:
-    counts = Counter(map(stem, terms(chunk.text)))
-    for text, times in ((chunk.symbol, _SYMBOL), (chunk.path, _PATH), (chunk.signature, 1)):
-        for term in terms(text):
-            counts[stem(term)] += times
+def _counted(chunk: Chunk) -> dict[int, int]:
+    """How often each term is in a chunk, by its code."""
+    counts: dict[int, int] = {}
+    for text, times in ((chunk.text, 1), (chunk.symbol, _SYMBOL), (chunk.path, _PATH), (chunk.signature, 1)):
+        for word, count in Counter(words(text)).items():
+            for code in _codes(word):
+                counts[code] = counts.get(code, 0) + times * count
     return counts
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=100_000)  # source code says the same words over and over
+def _codes(word: str) -> tuple[int, ...]:
+    return tuple(_code(stem(term)) for term in word_terms(word))
+
+
 def _code(term: str) -> int:
     return zlib.crc32(term.encode("utf-8", "surrogatepass"))
 
@@ -175,11 +181,11 @@ class WordIndex:
     def update(self, changed: Mapping[str, FileWords | None]) -> None:
         """Files that were stored, or None for what is gone. The store has them already."""
         base, _ = self._segments
-        for path, words in changed.items():
+        for path, known in changed.items():
             self._recent.pop(path, None)
-            if words is not None:
-                self._recent[path] = words
-        if sum(len(words.lengths) // 2 for words in self._recent.values()) > max(_RECENT, len(base.ids) // 20):
+            if known is not None:
+                self._recent[path] = known
+        if sum(len(some.lengths) // 2 for some in self._recent.values()) > max(_RECENT, len(base.ids) // 20):
             self._recent = {}
             self._segments = (_Segment(self._load()), _Segment({}))
             return
