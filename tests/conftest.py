@@ -1,6 +1,7 @@
 """Every test has a home of its own, and none of the person's settings."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 # The same examples in every run: a failure in CI is a failure at home. Nothing is remembered between runs.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and so would the programs whose Ctrl-C is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
