@@ -44,8 +44,14 @@ class ExactIndex:
         if not keys:
             return
         with self._lock:
-            matrix = self._with_room_for(len(self._keys) + len(keys), vectors.shape[1])
-            matrix[[self._row(key) for key in keys]] = vectors
+            count = len(self._keys)
+            matrix = self._with_room_for(count + len(keys), vectors.shape[1])
+            if self._rows.keys().isdisjoint(keys) and len(set(keys)) == len(keys):  # as when an index is opened
+                self._rows.update(zip(keys, range(count, count + len(keys)), strict=True))
+                self._keys.extend(keys)
+                matrix[count : count + len(keys)] = vectors
+            else:
+                matrix[[self._row(key) for key in keys]] = vectors
 
     def remove(self, keys: Sequence[str]) -> None:
         with self._lock:

@@ -53,8 +53,11 @@ def load(store: Store, load_static: Callable[[], Embedder] | None = None) -> Loa
 def embed_static(store: Store, static: Dense) -> None:
     """Static vectors for every chunk that has none: those of an index from before this embedder. Only for who may write."""
     embedder, index = static.embedder, static.index
-    while some := store.pending(embedder.fingerprint, _AT_ONCE):
-        keys = [key for key, _ in some]
+    missing = sorted(store.keys() - index.keys())
+    for start in range(0, len(missing), _AT_ONCE):
+        asked = missing[start : start + _AT_ONCE]
+        some = store.texts_without(embedder.fingerprint, asked)
         vectors = embedder.encode([text for _, text in some])
-        store.add_vectors(embedder.fingerprint, keys, vectors)
-        index.add(keys, vectors)
+        store.add_vectors(embedder.fingerprint, [key for key, _ in some], vectors)
+        for keys, known in store.vectors(embedder.fingerprint, asked):
+            index.add(keys, known)

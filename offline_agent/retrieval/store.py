@@ -17,7 +17,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offline_agent.protocols import Database
@@ -245,6 +244,10 @@ class Store:
         )
         return Counts(*row)
 
+    def keys(self) -> set[str]:
+        """Of all chunks."""
+        return {row[0] for row in self._rows("SELECT DISTINCT key FROM chunks")}
+
     def keys_of(self, path: str) -> set[str]:
         return {row[0] for row in self._rows("SELECT key FROM chunks WHERE path = ?", (path,))}
 
@@ -316,14 +319,15 @@ class Store:
         return {row[0] for row in rows}
 
     def vectors_in_use(self, embedder: str) -> Iterator[tuple[list[str], "NDArray[np.float32]"]]:
-        """Every vector of this embedder that a chunk has now, some at a time."""
-        rows = self._database.execute(
-            "SELECT key, vector FROM vectors WHERE embedder = ? AND EXISTS (SELECT 1 FROM chunks WHERE chunks.key = vectors.key)",
-            (embedder,),
+        """Every vector of this embedder that a chunk has now, some at a time: all rows at once would be in memory twice."""
+        sql = (
+            "SELECT key, vector FROM vectors WHERE embedder = ? AND key > ? "
+            "AND EXISTS (SELECT 1 FROM chunks WHERE chunks.key = vectors.key) ORDER BY key LIMIT ?"
         )
-        waiting = iter(rows)
-        while some := list(islice(waiting, _VECTORS_AT_ONCE)):
-            yield _vectors(some)
+        last = ""
+        while rows := self._rows(sql, (embedder, last, _VECTORS_AT_ONCE)):
+            last = rows[-1][0]
+            yield _vectors(rows)
 
     def vectors(self, embedder: str, keys: Sequence[str]) -> Iterator[tuple[list[str], "NDArray[np.float32]"]]:
         """The vectors of `keys`, some at a time."""

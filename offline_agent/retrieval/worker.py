@@ -78,7 +78,7 @@ class Worker:
         self._phase = IndexPhase.SCANNING
         self._problems = dict.fromkeys(("watch", "index", "static", "embedder", "reranker", "search"), "")
         self._waiting: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
-        self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint))
+        self._vectors = RisingIndex(lambda: place.open_vectors(place.fingerprint), on_loss=self._changed.set)
         self._dense: Dense | None = None
         self._reranker: Reranker | None = None
         self._weights = place.weights()

@@ -89,7 +89,7 @@ def test_the_graph_answers_while_it_has_everything() -> None:
     index.remove(KEYS[:50])
     assert not index.risen
     assert index.search(VECTORS[7], 1)[0][0] != KEYS[7]
-    assert graph.searches == asked + 1
+    assert graph.searches == asked + 2
     index.add(KEYS[:1], VECTORS[:1])
     index.hydrate(never)
     assert index.risen
@@ -113,6 +113,63 @@ def test_a_replaced_vector_is_replaced_in_the_graph() -> None:
     index.add(KEYS[:1], VECTORS[1:2])
     index.hydrate(never)
     assert np.array_equal(graph.held(KEYS[:1])[1], VECTORS[1:2])
+
+
+@pytest.mark.parametrize("kept", [0, COUNT])
+def test_what_the_graph_lacks_for_a_moment_is_found_too(kept: int) -> None:
+    index, oracle = RisingIndex(Graph, kept=kept), ExactIndex()
+    index.add(KEYS, VECTORS)
+    oracle.add(KEYS, VECTORS)
+    index.hydrate(never)
+    between = VECTORS[50:51] + VECTORS[51:52]
+    between /= np.linalg.norm(between)
+    for one in (index, oracle):
+        one.remove(KEYS[:20])
+        one.add(KEYS[20:40], VECTORS[:20])
+        one.add(["new"], between)
+    assert not index.risen
+    for vector in VECTORS[:60]:
+        assert [key for key, _ in index.search(vector, 10)] == [key for key, _ in oracle.search(vector, 10)]
+
+
+def test_what_is_in_a_graph_that_fails_is_missing_until_it_is_added_again() -> None:
+    graph, losses = Graph(), list[str]()
+    index = RisingIndex(lambda: graph, kept=0, on_loss=lambda: losses.append(index.problem))
+    index.add(KEYS, VECTORS)
+    index.hydrate(never)
+    assert index.keys() == set(KEYS)
+    assert losses == []
+
+    graph.broken = True
+    assert index.search(VECTORS[7], 1) == []
+    assert losses == [index.problem]
+    assert "no memory" in index.problem
+    assert index.keys() == set()
+
+    index.add(KEYS, VECTORS)
+    assert index.search(VECTORS[7], 1)[0][0] == KEYS[7]
+
+
+def test_much_that_comes_to_a_graph_that_has_the_rest_alone_is_found() -> None:
+    graph = Graph()
+    index = RisingIndex(lambda: graph, kept=0)
+    index.add(KEYS[:200], VECTORS[:200])
+    index.hydrate(never)
+    index.add(KEYS[200:], VECTORS[200:])
+    assert [index.search(VECTORS[row], 1)[0][0] for row in (7, 500)] == [KEYS[7], KEYS[500]]
+    index.hydrate(never)
+    assert index.risen
+    assert [index.search(VECTORS[row], 1)[0][0] for row in (7, 500)] == [KEYS[7], KEYS[500]]
+
+
+def test_too_much_that_the_graph_lacks_is_not_put_together() -> None:
+    graph = Graph()
+    index = filled(graph)
+    index.hydrate(never)
+    asked = graph.searches
+    index.remove(KEYS[:400])
+    assert index.search(VECTORS[7], 1)[0][0] not in KEYS[:400]
+    assert graph.searches == asked
 
 
 @pytest.mark.parametrize("filled_before", [False, True])
