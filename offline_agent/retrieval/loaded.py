@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from offline_agent.errors import EmbedderError
 from offline_agent.protocols import Embedder, VectorIndex
-from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.words import WordIndex
 
@@ -36,13 +35,14 @@ class Loaded:
         self.words.update({path: known.get(path) for path in some})
 
 
-def load(store: Store, load_static: Callable[[], Embedder] | None = None) -> Loaded:
-    """What the store holds now. An embedder that cannot be loaded is a `problem`: words alone still find."""
+def load(store: Store, open_static: Callable[[], Dense] | None = None) -> Loaded:
+    """What the store holds now; `open_static` gives the static embedder with an empty index. An embedder that cannot be loaded is
+    a `problem`: words alone still find."""
     words = WordIndex(store.words)
-    if load_static is None:
+    if open_static is None:
         return Loaded(words)
     try:
-        static = Dense(load_static(), ExactIndex())
+        static = open_static()
     except EmbedderError as error:
         return Loaded(words, problem=str(error))
     for keys, vectors in store.vectors_in_use(static.embedder.fingerprint):

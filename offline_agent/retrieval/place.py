@@ -7,7 +7,7 @@ from pathlib import Path
 from offline_agent.protocols import Database, Embedder, Reranker, TokenCounter, VectorIndex
 from offline_agent.retrieval.borrow import Borrow, nobody
 from offline_agent.retrieval.indexer import Indexer
-from offline_agent.retrieval.loaded import Loaded, load
+from offline_agent.retrieval.loaded import Dense, Loaded, load
 from offline_agent.retrieval.query import Shape
 from offline_agent.retrieval.rank import Weights, load_weights
 from offline_agent.retrieval.store import Store
@@ -34,7 +34,7 @@ class Place:
     index: IndexSettings
     batch: int = 32
     borrow: Borrow = nobody
-    load_static: Callable[[], Embedder] | None = None
+    open_static: Callable[[], Dense] | None = None
     load_reranker: Callable[[], Reranker] | None = None
 
     def store(self) -> Store:
@@ -43,7 +43,7 @@ class Place:
 
     def load(self, store: Store) -> Loaded:
         """What of the store is held in memory."""
-        return load(store, self.load_static)
+        return load(store, self.open_static)
 
     def indexer(self, store: Store, loaded: Loaded | None = None) -> Indexer:
         return Indexer(self.root, store, self.load_counter(), self.declarations, self.index, loaded)

@@ -12,7 +12,7 @@ _LONG = 50  # words; a question that is asked by hand is shorter, a pasted issue
 _TITLE = 300  # characters
 _TITLE_TIMES = 3
 _TITLE_WEIGHT = 2.0
-_GIST = 1500  # characters
+_GIST = 500  # characters: 400 to 1,500 find the same, and a transformer takes its time for each
 _TERMS = 200  # of a long report, those said most
 _PATH = re.compile(rf"((?<![\w.~@+\\/-])(?:[A-Za-z]:)?[\w.~@+\\/-]*[\w+-]\.{ENDING})(?![\w/])")
 # Tests that are looked for, not tests that are talked about: "how are tests collected" is a question about a test runner.

@@ -97,8 +97,9 @@ def rank(evidence: Evidence, weights: Weights) -> list[Ranked]:
 
 
 def _signals(one: Candidate, counted: Mapping[str, float]) -> list[Note]:
+    signals = one.signals
     return [
-        (name, counted[name] * value, one.why.get(name, "")) for name, value in one.signals.items() if name in counted
+        (name, weight * signals[name], one.why.get(name, "")) for name, weight in counted.items() if name in signals
     ]
 
 

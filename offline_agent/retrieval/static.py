@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offline_agent.errors import EmbedderError, EmbedderHashMismatch
+from offline_agent.retrieval.exact import ExactIndex
+from offline_agent.retrieval.loaded import Dense
 from offline_agent.types import EmbedderCard
 
 if TYPE_CHECKING:
@@ -117,6 +119,11 @@ class StaticEmbedder:
         for some, vector in zip(rows, into, strict=True):
             gathered[start : start + len(some)].sum(axis=0, out=vector)
             start += len(some)
+
+
+def open_static(card: EmbedderCard, directory: Path) -> Dense:
+    """The embedder with an empty index that suits its vectors. Raises what `load_static` raises."""
+    return Dense(load_static(card, directory), ExactIndex(card.leading))
 
 
 def load_static(card: EmbedderCard, directory: Path) -> StaticEmbedder:

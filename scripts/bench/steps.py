@@ -96,13 +96,13 @@ def search_all(place: Path, options: argparse.Namespace) -> Measured:
     from offline_agent.retrieval.loaded import Dense, load
     from offline_agent.retrieval.rank import load_weights
     from offline_agent.retrieval.search import search
-    from offline_agent.retrieval.static import load_static
+    from offline_agent.retrieval.static import open_static
 
     settings = _settings(place)
     catalogue = load_catalogue(settings.models_directory)
     static = catalogue.embedder(settings.embedder.static)
     with _program(place) as program, closing(_store(program)) as store:
-        loaded = load(store, partial(load_static, static, settings.models_directory / static.directory))
+        loaded = load(store, partial(open_static, static, settings.models_directory / static.directory))
         embedder = embed.load(catalogue.embedder(settings.embedder.name), settings.embedder)
         vectors = RisingIndex(partial(ChromaIndex, embedder.fingerprint))
         reconcile(store, embedder.fingerprint, vectors)

@@ -18,12 +18,13 @@ from offline_agent.retrieval.static import WEIGHTS, StaticEmbedder, load_static
 from offline_agent.settings import EmbedderSettings
 from offline_agent.types import EmbedderCard
 
-from . import cut, evaluate, export, pairs, sources, start, tokenizer, train
+from . import cut, evaluate, export, pairs, sources, start, tokenizer, train, turn
 from .git import Clone
 
 MODELS = cut.ROOT / "models"
 CARD = MODELS / "cards" / f"{export.NAME}.md"
 MEASURED = re.compile(r"(<!-- measured -->\n).*(\n<!-- /measured -->)", re.DOTALL)
+TURNING = 20_000  # texts that the axes are chosen by
 TESTED_PACKAGES = ("networkx", "rich", "httpx", "click")
 
 HELP = """\
@@ -34,7 +35,7 @@ stages, each skipped when its result is there and newer than what it is made fro
   tokenizer  pairs -> tokenizer.json                                                                   seconds
   start      a sentence encoder -> start.npy, the first vectors                                        1 minute
   train      pairs and first vectors -> table.npy                                                      --steps
-  export     table -> model/, which sentence-transformers reads too                                    seconds
+  export     table -> model/, turned to its principal axes; sentence-transformers reads it too  seconds
   evaluate   packages and clones that training never saw -> evaluation.md                              minutes
 
 examples:
@@ -162,7 +163,9 @@ def run_train(work: Work, options: argparse.Namespace) -> None:
 
 def run_export(work: Work, options: argparse.Namespace) -> None:
     if missing(work.model / WEIGHTS, [work.table], options.only == "export"):
-        export.export(np.load(work.table), work.tokenizer, work.model)
+        codes = [code for pair in pairs.read(work.pairs) for code in pair.codes]
+        table = turn.turned(np.load(work.table), _vocabulary(work), codes[:: max(1, len(codes) // TURNING)])
+        export.export(table, work.tokenizer, work.model)
 
 
 def run_evaluate(work: Work, options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,7 +18,7 @@ from offline_agent.retrieval.loaded import Dense, load
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.query import Shape
 from offline_agent.retrieval.rank import Weights, load_weights
-from offline_agent.retrieval.static import load_static
+from offline_agent.retrieval.static import open_static
 from offline_agent.retrieval.store import Store
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordPieceCounter
@@ -41,7 +42,7 @@ class Tools:
     settings: IndexSettings
     counter: TokenCounter
     weights: dict[Shape, Weights]
-    static: Embedder | None = None
+    open_static: Callable[[], Dense] | None = None
     dense: Embedder | None = None
     batch: int = 32
     dense_aside: bool = True
@@ -58,7 +59,7 @@ def tools_of(settings: Settings, with_dense: bool) -> Tools:
         settings=settings.index,
         counter=WordPieceCounter(embed.directory_of(card, own), embed.max_tokens_of(card, own)),
         weights=load_weights(settings.index_declarations),
-        static=load_static(static, settings.models_directory / static.directory) if static else None,
+        open_static=partial(open_static, static, settings.models_directory / static.directory) if static else None,
         dense=embed.load(card, own) if with_dense else None,
         batch=own.batch,
     )
@@ -76,8 +77,7 @@ class Subject:
         vault = PlainVault(data)
         self._held.enter_context(owned(vault.directory("index")))
         self.store = self._held.enter_context(closing(Store(vault.database("index/chunks"))))
-        static = tools.static
-        self.loaded = load(self.store, None if static is None else lambda: static)
+        self.loaded = load(self.store, tools.open_static)
         self._indexer = Indexer(root, self.store, tools.counter, tools.declarations, tools.settings, self.loaded)
         self.dense = None if tools.dense is None else Dense(tools.dense, ExactIndex())
         self._languages = Languages(tools.declarations)

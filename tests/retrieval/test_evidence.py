@@ -119,7 +119,7 @@ def test_frames_by_name_or_by_line_the_innermost_of_ours_first(store: Store) -> 
 def test_signals_are_shares_of_the_best(store: Store) -> None:
     embedder, index = HashingEmbedder(), ExactIndex()
     embed_pending(store, embedder, index, 8, lambda: False)
-    loaded = load(store, HashingEmbedder)
+    loaded = load(store, lambda: Dense(HashingEmbedder(), ExactIndex()))
     for question in ("Cart.total", "how is the total of a cart rounded", TRACEBACK, "which test covers the total"):
         candidates = gather(store, loaded, Query(text=question), Dense(embedder, index)).candidates
         signals = [one.signals for one in candidates.values()]

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offline_agent.retrieval.exact import ExactIndex
 from offline_agent.retrieval.hashing import HashingEmbedder
+from offline_agent.retrieval.loaded import Dense
 from offline_agent.retrieval.lock import owned
 from offline_agent.retrieval.rank import load_weights
 from offline_agent.retrieval.tokens import WordCounter
@@ -61,7 +63,7 @@ def tools(dense: bool) -> Tools:
         settings=IndexSettings(),
         counter=WordCounter(),
         weights=load_weights(DECLARATIONS),
-        static=HashingEmbedder(),
+        open_static=lambda: Dense(HashingEmbedder(), ExactIndex()),
         dense=Transformer() if dense else None,
     )
 
