@@ -208,9 +208,19 @@ def _load_model(directory: Path, max_tokens: int) -> "SentenceTransformer":
         reason = str(error).strip().partition("\n")[0]
         raise EmbedderError(f"The embedder in {directory} cannot be loaded: {reason}. Run scripts/setup.") from error
     model.max_seq_length = max_tokens
+    _round_lengths(model)
     if model.device.type == "cpu":
         _suit_cpu(model)
     return model
+
+
+def _round_lengths(model: "SentenceTransformer") -> None:
+    """Texts are padded to multiples of 16 tokens: kernels for a length that was not seen before take 2 ms to compile."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    if isinstance(model[0], Transformer):
+        text = model[0].processing_kwargs.get("text", {})
+        model[0].processing_kwargs = {**model[0].processing_kwargs, "text": {"pad_to_multiple_of": 16, **text}}
 
 
 def _suit_cpu(model: "SentenceTransformer") -> None:

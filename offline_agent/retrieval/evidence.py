@@ -27,7 +27,7 @@ from offline_agent.retrieval.store import Store
 
 RANKINGS = ("words", "file", "static", "dense", "symbol", "path", "frame")
 
-_FETCHED = 400  # chunks of each ranking, of which the best that are no tests or documentation are kept
+_FETCHED = 300  # chunks of each ranking, of which the best that are no tests or documentation are kept
 _DEPTH = 100  # what is deeper adds less than it costs
 _ASIDE = 0.5
 _NOISE = 0.5  # of the best cosine: what is less near says nothing

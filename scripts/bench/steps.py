@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Measured = dict[str, float]
 
 _HITS = 10
-_FETCHED = 400  # as many neighbours as a search asks for
+_FETCHED = 300  # as many neighbours as a search asks for
 _ROUNDING = 1e-5  # of cosines: texts that begin alike have one vector, and any of them is as near
 _SHORT_TOKENS = 32
 _SHORT_CHARACTERS = 200
