@@ -144,8 +144,7 @@ class SentenceEmbedder:
         self._batch = batch
         self._turns = _Turns()
         self._model = _load_model(directory, max_tokens)
-        # Neither a prompt before each text nor a shorter vector than the model's, as directories of one's own may say.
-        self._plain = self._model.default_prompt_name is None and self._model.truncate_dim is None
+        self._plain = _is_plain(self._model)
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str]) -> "NDArray[np.float32]":
@@ -170,8 +169,10 @@ class SentenceEmbedder:
         from sentence_transformers.util import batch_to_device
 
         with torch.inference_mode():
-            features = batch_to_device(self._model.preprocess([text]), self._model.device)
-            found = self._model(features)
+            # Kernels for a length that was not seen before take 2 ms to compile.
+            padded = {"text": {"pad_to_multiple_of": 16}}
+            features = self._model.preprocess([text], processing_kwargs=padded)
+            found = self._model(batch_to_device(features, self._model.device))
             vectors: NDArray[np.float32] = found["sentence_embedding"].float().cpu().numpy()
         return vectors
 
@@ -208,19 +209,16 @@ def _load_model(directory: Path, max_tokens: int) -> "SentenceTransformer":
         reason = str(error).strip().partition("\n")[0]
         raise EmbedderError(f"The embedder in {directory} cannot be loaded: {reason}. Run scripts/setup.") from error
     model.max_seq_length = max_tokens
-    _round_lengths(model)
     if model.device.type == "cpu":
         _suit_cpu(model)
     return model
 
 
-def _round_lengths(model: "SentenceTransformer") -> None:
-    """Texts are padded to multiples of 16 tokens: kernels for a length that was not seen before take 2 ms to compile."""
+def _is_plain(model: "SentenceTransformer") -> bool:
+    """A transformer whose directory asks for nothing more: no prompt before each text, no shorter vector than the model's."""
     from sentence_transformers.sentence_transformer.modules import Transformer
 
-    if isinstance(model[0], Transformer):
-        text = model[0].processing_kwargs.get("text", {})
-        model[0].processing_kwargs = {**model[0].processing_kwargs, "text": {"pad_to_multiple_of": 16, **text}}
+    return isinstance(model[0], Transformer) and model.default_prompt_name is None and model.truncate_dim is None
 
 
 def _suit_cpu(model: "SentenceTransformer") -> None:
