@@ -83,7 +83,8 @@ def _names(query: Query) -> dict[str, _Name]:
     """Each name of the question with how surely it is what the question is about: among many words it is one word of many."""
     if query.shape is Shape.NAME or (len(query.words) == 1 and not query.names):
         return dict.fromkeys([*query.names, *query.words], _Name(1.0, exactly=False))  # "Where is close defined?"
-    about = min(1.0, _FEW_WORDS / max(1, len(query.terms))) if query.shape is Shape.QUESTION else 1.0
+    # Squared: a description of ten words that names a class is about what is done with it.
+    about = min(1.0, (_FEW_WORDS / max(1, len(query.terms))) ** 2) if query.shape is Shape.QUESTION else 1.0
     # A capital letter may also begin a sentence.
     words = {word: _Name(0.5 * about, exactly=True) for word in query.words[:_WORDS] if capitalised(word)}
     return words | dict.fromkeys(query.names[:_NAMES], _Name(about, exactly=False))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from offline_agent.retrieval.evidence import Candidate, Evidence
 from offline_agent.retrieval.graph import neighbour_scores
 from offline_agent.retrieval.kinds import is_configuration, is_docs, is_test, is_vendored
-from offline_agent.retrieval.terms import split_identifier, stem
+from offline_agent.retrieval.terms import split_identifier, stem, words
 
 _IMPORTS = 60  # lines at the top of a file
 _SIBLINGS = 6  # chunks of one file that count for each other
@@ -44,6 +44,16 @@ def definition(evidence: Evidence, scores: Scores, weight: float) -> dict[int, G
 def function(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
     """What is described in words is what something does, and that is done by functions."""
     return {number: Gain(weight, "a function") for number, one in evidence.candidates.items() if one.kind == "function"}
+
+
+def verb(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
+    """A description begins with what is done, and so does the name of what does it: "Draw the graph", draw_networkx."""
+    first = {stem(word.lower()) for word in words(evidence.query.title)[:1]}
+    return {
+        number: Gain(weight, f"the question begins with a word of its name: {one.symbol}")
+        for number, one in evidence.candidates.items()
+        if one.kind == "function" and first & _stems(one.symbol.rpartition(".")[2])
+    }
 
 
 def file_name(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain]:
@@ -120,6 +130,7 @@ def imports(evidence: Evidence, scores: Scores, weight: float) -> dict[int, Gain
 RULES: dict[str, Rule] = {
     "definition": definition,
     "function": function,
+    "verb": verb,
     "file_name": file_name,
     "imports": imports,
     "coherence": coherence,

@@ -53,6 +53,18 @@ def test_of_a_report_the_title_is_what_is_said() -> None:
     assert gains("definition", given) == {2: 0.5}
 
 
+def test_a_description_begins_with_what_is_done() -> None:
+    given = evidence(
+        candidate(1, symbol="Jar.closes_all"),
+        candidate(2, symbol="Close", kind="class"),
+        candidate(3, symbol="jar"),
+        candidate(4, symbol="close_jar.inner"),
+        text="Close the jar",
+    )
+    assert gains("verb", given, 0.2) == {1: 0.2}
+    assert gains("verb", evidence(candidate(1, symbol="close"), text="...")) == {}
+
+
 def test_functions_do_what_is_described() -> None:
     given = evidence(candidate(1, symbol="run"), candidate(2, symbol="Run", kind="class"), candidate(3))
     assert gains("function", given, 0.4) == {1: 0.4}
@@ -155,6 +167,7 @@ def test_without_a_weight_nothing_happens(rule: str) -> None:
         candidate(1, "cookies.py", symbol="close"),
         candidate(2, "cookies.py", kind="module", line=1),
         candidate(3, "tests/_vendor/docs/jar.toml"),
+        candidate(4, "cookies.py", symbol="how_many"),
         edges=[Edge("cookies.py", "tests/_vendor/docs/jar.toml", 1.0, "uses it")],
     )
     bare = Weights(rankings={"words": 1.0})
