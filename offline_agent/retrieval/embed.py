@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KERNELS = "24"
+_KERNELS = "24"  # compiled ones that each of torch's two caches keeps
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 
 from offline_agent.retrieval.graph import Edge, edges
 from offline_agent.retrieval.kinds import is_aside
@@ -27,16 +26,13 @@ from offline_agent.retrieval.store import Store
 
 RANKINGS = ("words", "file", "static", "dense", "symbol", "path", "frame")
 
-_FETCHED = 300  # chunks of each ranking, of which the best that are no tests or documentation are kept
+FETCHED = 300  # chunks of each ranking, of which the best that are no tests or documentation are kept
 _DEPTH = 100  # what is deeper adds less than it costs
 _ASIDE = 0.5
 _NOISE = 0.5  # of the best cosine: what is less near says nothing
 # The transformer takes about as long as everything else together, and mostly without Python's lock. A thread of its own that stays:
 # torch sets up its own threads anew for each thread that comes.
 _BESIDE = ThreadPoolExecutor(1, "meaning")
-
-
-_NO_WORDS: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass
@@ -75,20 +71,15 @@ def gather(store: Store, loaded: Loaded, query: Query, dense: Dense | None = Non
     candidates: dict[int, Candidate] = {}
     ids: dict[str, list[int]] = {}
     add = partial(_add, store, candidates)
-    matches = loaded.words.search(query.terms, _FETCHED)
+    matches = loaded.words.search(query.terms, FETCHED)
     add("words", _sifted(store, loaded, query, dict(matches.chunks)))
     if loaded.static is not None:
         add("static", _sifted(store, loaded, query, _of_chunks(store, ids, _near(query.gist, loaded.static))))
-    for name, mentions in (
-        ("symbol", symbols(store, query)),
-        ("path", paths(store, query)),
-        ("frame", frames(store, query)),
-    ):
-        add(
-            name,
-            {number: one.share for number, one in mentions.items()},
-            {number: one.why for number, one in mentions.items()},
-        )
+    named = {"symbol": symbols(store, query), "path": paths(store, query), "frame": frames(store, query)}
+    for name, mentions in named.items():
+        add(name, {number: one.share for number, one in mentions.items()})
+        for number in candidates.keys() & mentions.keys():
+            candidates[number].why[name] = mentions[number].why
     if meant is not None:
         add("dense", _sifted(store, loaded, query, _of_chunks(store, ids, meant.result())))
     _add_files(candidates.values(), matches.files)
@@ -103,7 +94,7 @@ def nearest(store: Store, text: str, dense: Dense) -> Signal:
 def _near(text: str, dense: Dense) -> dict[str, float]:
     """Cosines of the nearest keys."""
     [vector] = dense.embedder.encode([text])
-    return dict(dense.index.search(vector, _FETCHED))
+    return dict(dense.index.search(vector, FETCHED))
 
 
 def _of_chunks(store: Store, ids: dict[str, list[int]], found: Mapping[str, float]) -> Signal:
@@ -136,16 +127,12 @@ def sifted(known: Mapping[int, str], query: Query, signal: Signal) -> Signal:
     return {number: min(signal[number] / best, 1.0) for number in kept} if best > 0 else {}
 
 
-def _add(
-    store: Store, candidates: dict[int, Candidate], name: str, signal: Signal, why: Mapping[int, str] = _NO_WORDS
-) -> None:
+def _add(store: Store, candidates: dict[int, Candidate], name: str, signal: Signal) -> None:
     """A ranking's signal to its candidates, of which some are known from others."""
     new = store.places(sorted(signal.keys() - candidates.keys()))
     candidates |= {number: Candidate(number, *place) for number, place in new.items()}
     for number in candidates.keys() & signal.keys():
         candidates[number].signals[name] = signal[number]
-        if number in why:
-            candidates[number].why[name] = why[number]
 
 
 def _add_files(candidates: Iterable[Candidate], files: Mapping[str, float]) -> None:

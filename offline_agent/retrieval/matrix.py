@@ -60,8 +60,8 @@ class WholeMatrix:
 
 class SplitMatrix:
     """A Matrix for vectors whose first `leading` axes carry most: these, in float32, choose ten times as many rows as are wanted;
-    the other axes, in float16, are looked at for those alone. For a third of the axes it takes two thirds of the memory and half
-    the time."""
+    the other axes, in float16, are looked at for those alone. For a third of the axes it takes two thirds of the memory and less
+    than half the time."""
 
     def __init__(self, rows: int, dimensions: int, leading: int) -> None:
         import numpy as np

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from offline_agent.app import SETTLED, Program, open_program
 from offline_agent.llm.catalogue import load_catalogue
 from offline_agent.retrieval import embed
+from offline_agent.retrieval.evidence import FETCHED
 from offline_agent.retrieval.store import Store
 from offline_agent.settings import Settings, load_settings
 from scripts.bench.freshness import seconds_until_found
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 Measured = dict[str, float]
 
 _HITS = 10
-_FETCHED = 300  # as many neighbours as a search asks for
 _ROUNDING = 1e-5  # of cosines: texts that begin alike have one vector, and any of them is as near
 _SHORT_TOKENS = 32
 _SHORT_CHARACTERS = 200
@@ -160,7 +160,7 @@ def _exactness(store: Store, fingerprint: str, vectors: "VectorIndex", asked: "N
     for vector in asked:
         scores = matrix @ vector
         least = np.partition(scores, -_HITS)[-_HITS]
-        found = [place[key] for key, _ in vectors.search(vector, _FETCHED)[:_HITS]]
+        found = [place[key] for key, _ in vectors.search(vector, FETCHED)[:_HITS]]
         shares.append(np.count_nonzero(scores[found] >= least - _ROUNDING) / min(_HITS, len(keys)))
     return float(np.mean(shares))
 

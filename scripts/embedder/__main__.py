@@ -35,7 +35,7 @@ stages, each skipped when its result is there and newer than what it is made fro
   tokenizer  pairs -> tokenizer.json                                                                   seconds
   start      a sentence encoder -> start.npy, the first vectors                                        1 minute
   train      pairs and first vectors -> table.npy                                                      --steps
-  export     table -> model/, turned to its principal axes; sentence-transformers reads it too  seconds
+  export     table, turned to its principal axes -> model/, which sentence-transformers reads too      seconds
   evaluate   packages and clones that training never saw -> evaluation.md                              minutes
 
 examples:

@@ -1,11 +1,13 @@
-"""Vectors turned so that their first axes carry most: the same cosines, and a search need look at the others of few texts only."""
+"""Vectors turned so that their first axes carry most: the same cosines, and a search need look at the others of few texts only.
+
+How many are enough is said in the catalogue (`leading`): among 100,000 chunks, ten times as many as are wanted, chosen by 96 axes, hold
+0.999 of the nearest 100 and 0.993 of the nearest 400.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offline_agent.retrieval.static import StaticEmbedder
-
-LEADING = 96  # axes; on 100,000 chunks ten times the wanted rows by these hold 0.999 of the nearest 100, 0.993 of the nearest 400
 
 
 def turned(table: NDArray[np.float32], vocabulary: dict[str, int], texts: list[str]) -> NDArray[np.float32]:
