@@ -1,6 +1,6 @@
 """Vectors turned so that their first axes carry most: the same cosines, and a search need look at the others of few texts only.
 
-How many are enough is said in the catalogue (`leading`): among 100,000 chunks, ten times as many as are wanted, chosen by 96 axes, hold
+How many are enough is said in the catalogue (`leading`): among 100,000 chunks, ten times as many as wanted, chosen by 96 axes, hold
 0.999 of the nearest 100 and 0.993 of the nearest 400.
 """
 
