@@ -21,6 +21,12 @@
         VaultDamaged               53   a byte of it is not what was written
         VaultTooNew                54   a later version of the program wrote it
         VaultInUse                 55   another process has it open
+      GuardError                   60   something may not, or cannot, be done here
+        Denied                     61   a rule or the person forbids it
+        SandboxUnavailable         62   no command can be confined on this machine
+        EditError                  63   a file cannot be changed as asked: it is not what was thought
+        UndoConflict               64   undoing would overwrite what was changed since
+      LimitReached                 65   a task ended without an answer: out of steps, tokens or time, or going in circles
       Stopped                     130   the person pressed Ctrl-C
 
 Errors of libraries are translated once, where they enter. A message says what to do next.
@@ -111,6 +117,30 @@ class VaultTooNew(VaultError):
 
 class VaultInUse(VaultError):
     exit_code = 55
+
+
+class GuardError(AgentError):
+    exit_code = 60
+
+
+class Denied(GuardError):
+    exit_code = 61
+
+
+class SandboxUnavailable(GuardError):
+    exit_code = 62
+
+
+class EditError(GuardError):
+    exit_code = 63
+
+
+class UndoConflict(GuardError):
+    exit_code = 64
+
+
+class LimitReached(AgentError):
+    exit_code = 65
 
 
 class Stopped(AgentError):

@@ -83,13 +83,30 @@ class Token(Value):
     text: str
 
 
+class Acting(Value):
+    """A tool is about to be called. `summary` is one line for the person."""
+
+    type: Literal["acting"] = "acting"
+    call: ToolCall
+    summary: str
+
+
 class Acted(Value):
-    """A tool was called, and this is what came of it. `summary` is one line for the person."""
+    """A tool was called, and this is what came of it. `summary` is one line for the person, `shown` what they may want to see
+    besides: a diff, or the end of a command's output."""
 
     type: Literal["acted"] = "acted"
     call: ToolCall
     summary: str
     failed: bool = False
+    shown: str = ""
+
+
+class Warned(Value):
+    """Something that a person should know: what was read looks as if it wanted to give the model orders."""
+
+    type: Literal["warned"] = "warned"
+    text: str
 
 
 class Retried(Value):
@@ -136,16 +153,31 @@ class Dropped(Value):
 
 
 class Answered(Value):
-    """The end of a turn. `verified` is false where the model's answer failed its check and search results stand instead."""
+    """The end of a turn. `verified` is false where the model's answer failed its check and search results stand instead, and
+    where the program speaks in the model's place. `stopped` says what ended it: the answer's end, its longest length, the person,
+    a limit of steps, tokens or time, the same call again and again (repeats), or calls that are none."""
 
     type: Literal["answered"] = "answered"
     text: str
     citations: tuple[Citation, ...] = ()
     verified: bool = True
-    stopped: Literal["end", "length", "user"] = "end"
+    stopped: Literal["end", "length", "user", "steps", "tokens", "time", "repeats", "calls"] = "end"
 
 
 Event = Annotated[
-    Searched | Shown | Reading | Thought | Token | Acted | Retried | Filled | Trimmed | Compacted | Dropped | Answered,
+    Searched
+    | Shown
+    | Reading
+    | Thought
+    | Token
+    | Acting
+    | Acted
+    | Warned
+    | Retried
+    | Filled
+    | Trimmed
+    | Compacted
+    | Dropped
+    | Answered,
     Field(discriminator="type"),
 ]

@@ -121,12 +121,63 @@ class EndpointSettings(Value):
 class AskSettings(Value):
     hits: int = 8
     """Search results that are looked at for one question."""
-    max_tokens: int = 512
-    """The longest answer, in tokens."""
-    steps: int = Field(default=8, ge=1)
+    max_tokens: int = 4096
+    """The longest answer, in tokens; a quarter of the model's context at most. A file that is written whole is one."""
+    agent: Literal["build", "plan"] = "build"
+    """What the model may do: `build` changes files and runs commands, as the permissions have it; `plan` only reads."""
+    steps: int = Field(default=40, ge=1)
     """The most requests to the model for one question: each tool call it makes takes one more."""
+    tokens: int = Field(default=1_000_000, ge=1)
+    """The most tokens that the model computes for one question, read or written."""
+    minutes: float = Field(default=60.0, gt=0)
+    """The longest that one question may take; what the person needs to answer counts too."""
+    repeats: int = Field(default=3, ge=2)
+    """So many times the same tool call in a row is going in circles."""
     tools: bool = True
-    """Offer the model tools, such as a search of its own. Models that write records get none."""
+    """Offer the model tools. Models that write records get none."""
+    instruction_tokens: int = 1500
+    """The most tokens of AGENTS.md files that the model is shown; an eighth of its context at most."""
+
+
+class SandboxSettings(Value):
+    """What confines the commands that the model runs."""
+
+    mechanism: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    """auto takes bubblewrap where it works, else Landlock, and otherwise runs nothing. "none" confines nothing."""
+    seconds: float = Field(default=120.0, gt=0)
+    """How long a command may take that names no time itself."""
+    longest_seconds: float = Field(default=1800.0, gt=0)
+    """The most that it may name."""
+    memory_megabytes: int = Field(default=4096, ge=16)
+    """All processes of a command together."""
+    processes: int = Field(default=512, ge=2)
+    file_megabytes: int = Field(default=1024, ge=1)
+    """The largest file that a command may write, and all that it may write to its private /tmp."""
+    disk_megabytes: int = Field(default=4096, ge=1)
+    """How much of the disk a command may fill."""
+    output_megabytes: int = Field(default=16, ge=1)
+    """A command that writes more to its output is ended."""
+    readable: tuple[Path, ...] = ()
+    """Directories outside the repository that commands may read, such as a tool chain in the home directory."""
+    writable: tuple[Path, ...] = ()
+    """Directories outside the repository that commands may change, such as a build cache."""
+    environment: tuple[str, ...] = ()
+    """Names of environment variables that commands are given, besides those that every command needs."""
+    history: Literal["auto", "show", "hide"] = "auto"
+    """Whether commands see the repository's git objects. auto hides them where a denied file was ever committed."""
+    protect: bool = True
+    """Keep git's hooks and configuration, CI and editor task files from being changed by commands."""
+
+
+class UndoSettings(Value):
+    """Which files are kept so that a turn can be undone."""
+
+    turns: int = Field(default=100, ge=1)
+    """The most turns of a repository that can be undone; the oldest are forgotten."""
+    megabytes: int = Field(default=1024, ge=1)
+    """The most that the files kept for one repository may take."""
+    file_megabytes: int = Field(default=256, ge=1)
+    """A larger file is not kept, and the program says so."""
 
 
 class VaultSettings(Value):
@@ -166,6 +217,8 @@ class Settings(Value):
     model: ModelSettings = ModelSettings()
     endpoint: EndpointSettings = EndpointSettings()
     ask: AskSettings = AskSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    undo: UndoSettings = UndoSettings()
     vault: VaultSettings = VaultSettings()
     log: LogSettings = LogSettings()
     policy: tuple[str, ...] = ()
@@ -187,6 +240,8 @@ _PARTS: dict[str, type[Value]] = {
     "model": ModelSettings,
     "endpoint": EndpointSettings,
     "ask": AskSettings,
+    "sandbox": SandboxSettings,
+    "undo": UndoSettings,
     "vault": VaultSettings,
     "log": LogSettings,
 }

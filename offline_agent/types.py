@@ -88,8 +88,8 @@ class Chunk(Value):
 
 
 class Definition(Value):
-    """A name that a file defines. `symbol` is dotted; lines count from 1, both ends included; `signature` is what stands before the
-    body, on one line. A constant is a name that is assigned at the top of a file or class."""
+    """A name that a file defines. `symbol` is dotted; lines count from 1, both ends included; `signature` is what stands before
+    the body, on one line. A constant is a name that is assigned at the top of a file or class."""
 
     path: str
     symbol: str
@@ -200,19 +200,25 @@ class ToolCall(Value):
 
 
 class ToolResult(Value):
-    """What a tool call came to, as the model is told it. `hits` are shown to the model as numbered excerpts behind the text."""
+    """What a tool call came to, as the model is told it. `hits` are shown to the model as numbered excerpts behind the text.
+
+    `summary` is what a person is told in a line, the text's first line where it is empty; `shown` what they may want to see
+    besides, such as a diff. `ours` says that the text is the program's own words alone, and nothing that was read."""
 
     text: str = ""
     hits: tuple[Hit, ...] = ()
     failed: bool = False
+    summary: str = ""
+    shown: str = ""
+    ours: bool = False
 
 
 class Message(Value):
     """One message of a conversation.
 
-    An assistant's message has the tool `calls` it made, and in `tokens` exactly what the model wrote, in its own vocabulary: shown
-    to the same model again they cost nothing. Another model is shown `content` and `calls`. A tool's message answers the call
-    `call_id`.
+    An assistant's message has the tool `calls` it made, and in `tokens` exactly what the model wrote, in its own vocabulary:
+    shown to the same model again they cost nothing. Another model is shown `content` and `calls`. A tool's message answers the
+    call `call_id`.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -225,8 +231,8 @@ class Message(Value):
 class Sampling(Value):
     """How the next token is drawn. Temperature 0 is greedy; a repeat penalty other than 1 hurts code.
 
-    `grammar` is GBNF (llama.cpp's grammars/README.md) with a rule `root`: nothing else can be written. Empty leaves the model free.
-    `greedy_calls` draws the names and arguments of tool calls greedily, whatever the temperature of the prose.
+    `grammar` is GBNF (llama.cpp's grammars/README.md) with a rule `root`: nothing else can be written. Empty leaves the model
+    free. `greedy_calls` draws the names and arguments of tool calls greedily, whatever the temperature of the prose.
     """
 
     max_tokens: int = 512
@@ -261,10 +267,10 @@ class Usage(Value):
 class ModelCard(Value):
     """What the program knows of a model before loading it: an entry of `models/catalogue.toml`, or defaults for a bare GGUF.
 
-    `answers` is "prose" for models that write sentences with markers such as [2], and "record" for models that write
-    one `name[2] intent` record (see agent/record.py). The excerpt limits keep a prompt inside what the model can use. A
-    session begins with a repository map of at most `map_tokens`; 0 is none. `dialect` names an entry of `models/dialects.toml`; by
-    default the chat template tells which.
+    `answers` is "prose" for models that write sentences with markers such as [2], and "record" for models that write one `name[2]
+    intent` record (see agent/record.py). The excerpt limits keep a prompt inside what the model can use. A session begins with a
+    repository map of at most `map_tokens`; 0 is none. `dialect` names an entry of `models/dialects.toml`; by default the chat
+    template tells which.
     """
 
     name: str

@@ -1,13 +1,14 @@
 """Tool call -> result. A call that is not understood becomes one sentence for the model: what is wrong, and what is allowed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from offline_agent.errors import AgentError
+from offline_agent.events import Event
 from offline_agent.protocols import Tool
 from offline_agent.types import ToolCall, ToolResult, ToolSpec
 
@@ -31,7 +32,7 @@ class Toolbox:
         self._tools = {tool.spec.name: tool for tool in tools}
         self.specs = tuple(tool.spec for tool in tools)
 
-    def act(self, call: ToolCall) -> Outcome:
+    def act(self, call: ToolCall) -> Generator[Event, None, Outcome]:
         """Checks a call and runs it. What goes wrong is in the outcome: the model is told, and goes on."""
         tool = self._tools.get(call.name)
         if tool is None:
@@ -42,6 +43,8 @@ class Toolbox:
             return _misunderstood(call, fault_of(error, tool.spec))
         try:
             result = tool.run(arguments)
+            if isinstance(result, Generator):
+                result = yield from result
         except AgentError as error:
             result = ToolResult(text=f"{call.name} failed: {error}", failed=True)
         return Outcome(result, summary_of(call, result))

@@ -157,7 +157,7 @@ class Session:
         """Runs the calls in their order, and tells the model what came of them; returns what could not be run, and why."""
         faults: list[str] = []
         for call in heard.message.calls:
-            outcome = self._toolbox.act(call)
+            outcome = yield from self._toolbox.act(call)
             self._tell(call, outcome.result)
             if outcome.understood:
                 yield Acted(call=call, summary=outcome.summary, failed=outcome.result.failed)

@@ -1,0 +1,1 @@
+"""The only hands: what the rules decide, what the kernel confines, what can be undone."""
