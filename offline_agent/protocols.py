@@ -227,6 +227,9 @@ class Workspace(Protocol):
     def run(self, command: Command, output: "Callable[[str], None] | None" = None) -> Ran:
         """Runs a command in the sandbox; `output` gets what it writes as it comes. A directory is as a path is."""
 
+    def turn(self, title: str) -> AbstractContextManager[None]:
+        """Everything that is changed inside can be undone together."""
+
     def permit(self, permission: str, value: str, title: str) -> None:
         """Returns where the rules, or the person, allow what is neither a file nor a command."""
 

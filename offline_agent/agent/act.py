@@ -82,13 +82,18 @@ def _allowed(schema: Mapping[str, Any], needed: bool) -> str:
     return kind if needed else f"{kind}, may be left out"
 
 
-def summary_of(call: ToolCall, result: ToolResult) -> str:
-    """`search_code "retry", limit 3: 4 excerpts`, or what went wrong."""
+def called(call: ToolCall) -> str:
+    """`search_code "retry", limit 3`: a call in a line."""
     arguments = ", ".join(
         json.dumps(value, ensure_ascii=False) if place == 0 else f"{name} {json.dumps(value, ensure_ascii=False)}"
         for place, (name, value) in enumerate(call.arguments.items())
     )
-    return f"{_brief(f'{call.name} {arguments}'.rstrip())}: {_came_to(result)}"
+    return _brief(f"{call.name} {arguments}".rstrip())
+
+
+def summary_of(call: ToolCall, result: ToolResult) -> str:
+    """`search_code "retry", limit 3: 4 excerpts`, what the tool itself says, or what went wrong."""
+    return result.summary or f"{called(call)}: {_came_to(result)}"
 
 
 def _came_to(result: ToolResult) -> str:

@@ -3,18 +3,23 @@
 import logging
 import time
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from offline_agent.agent.act import Toolbox
+from offline_agent.agent.act import Toolbox, called
 from offline_agent.agent.budget import Budget
 from offline_agent.agent.cite import citation_of
 from offline_agent.agent.conversation import Conversation
+from offline_agent.agent.hands import BARE, MARK, Hands
 from offline_agent.agent.hear import Heard, hear, said
+from offline_agent.agent.limits import Limits, Reached, going_in_circles
 from offline_agent.agent.outline import Outline, draft, fitting
-from offline_agent.agent.prompt import build_prompt, excerpts_of, fitted, opening, outlined
+from offline_agent.agent.profiles import suited
+from offline_agent.agent.prompt import build_prompt, excerpts_of, fitted, opening, outlined, within
 from offline_agent.agent.record import read_record, record_grammar
 from offline_agent.agent.smalltalk import is_small_talk
-from offline_agent.events import Acted, Answered, Event, Retried, Searched, Shown, Token
-from offline_agent.protocols import Audit, ChatModel, Retriever, Tool, Transcript
+from offline_agent.errors import Denied
+from offline_agent.events import Acted, Acting, Answered, Event, Retried, Searched, Shown, Token, Warned
+from offline_agent.protocols import Audit, ChatModel, Retriever, Transcript
 from offline_agent.settings import AskSettings
 from offline_agent.types import (
     Citation,
@@ -37,7 +42,7 @@ class Session:
     """The turns of one conversation. What was asked is in the transcript before it is answered. A turn that was stopped or failed
     leaves no trace in what the model is shown later.
 
-    A model that remembers turns is shown a conversation that only grows, `earlier` where one is resumed, and may call `tools`; to
+    A model that remembers turns is shown a conversation that only grows, `earlier` where one is resumed, and may use `hands`; to
     any other each question is the first.
     """
 
@@ -50,7 +55,7 @@ class Session:
         transcript: Transcript,
         audit: Audit,
         outline: Outline | None = None,
-        tools: Sequence[Tool] = (),
+        hands: Hands = BARE,
         earlier: SessionContext | None = None,
     ) -> None:
         self._retriever = retriever
@@ -61,7 +66,9 @@ class Session:
         self._audit = audit
         self._outline = outline
         self._remembers = card.remembers_turns and card.answers == "prose"
-        self._toolbox = Toolbox(tools if settings.tools and self._remembers else ())
+        self._hands = hands
+        self._tools = tuple(hands.tools) if settings.tools and self._remembers else ()
+        self._toolbox = Toolbox(self._tools)
         self._talk = Conversation(earlier or SessionContext())
         self._written_by = earlier.model if earlier else ""
         self._map: str | None = None
@@ -104,44 +111,58 @@ class Session:
         wanted = hits[: self._card.excerpts]
         excerpts = self._excerpts(wanted)
         cited = [citation_of(hit) for hit in wanted[: len(excerpts)]]
-        with self._talk.asked(question, excerpts, cited, self._begin()):
+        yield from self._warn("An excerpt", "\n\n".join(excerpts))
+        with self._talk.asked(question, excerpts, cited, self._begin()), self._changing(question):
             answered = yield from self._steps(budget, len(hits))
             self._record(answered)
             self._transcript.remember(self.context)
         return answered
 
     def _begin(self) -> list[str]:
-        """Makes the system text where there is none yet, with the map at its end. Returns what stands before the question: the map,
-        where there was no system text to end, or that was made for a greeting, which needs no map."""
+        """Makes the system text where there is none yet, with the map at its end. Returns what stands before the question: the
+        map, where there was no system text to end, or that was made for a greeting, which needs no map."""
         begins, outline = not self._talk.messages, self._map or ""
         if begins:
-            self._talk.system = opening(self._card, outline)
+            self._talk.system = opening(self._card, outline, self._told())
         if self._mapped or not outline:
             return []
         self._mapped = True
         return [] if begins and self._talk.system else outlined(outline)
 
+    def _told(self) -> list[str]:
+        """What the system text has besides: what this agent is for, then what person and project want it to know."""
+        hands, most = self._hands, min(self._settings.instruction_tokens, self._card.context // 8)
+        guidance = hands.guidance if self._tools else ""
+        return [text for text in (guidance, within(hands.instructions, most, self._model.count_tokens)) if text]
+
+    def _changing(self, question: str) -> AbstractContextManager[None]:
+        """Everything that is changed inside is one turn, to be undone together."""
+        workspace = self._hands.workspace
+        return workspace.turn(question) if workspace is not None else nullcontext()
+
     def _steps(self, budget: Budget, found: int) -> Generator[Event, None, Answered]:
-        """Make room, query, act; again until there is an answer."""
-        talk, failed = self._talk, 0
-        for left in reversed(range(self._settings.steps)):
+        """Make room, query, act; again until there is an answer, or a limit is reached."""
+        talk, limits, failed = self._talk, Limits(self._settings), 0
+        while True:
             tokens = yield from budget.make_room(talk)
             if talk.begins:
                 yield Shown(excerpts=talk.excerpts, found=found)
             heard = yield from self._query(talk.messages, talk.citations, tokens, budget)
             talk.add(heard.message)
+            limits.spend(heard.usage)
             if heard.answers:
                 return heard.answered
-            if not left:
-                break
+            if reached := limits.reached() or self._circling(limits, heard.message.calls):
+                self._leave(heard.message.calls)
+                return (yield from self._end(reached))
             faults = yield from self._act(heard)
-            failed += bool(faults)
+            failed = failed + 1 if faults else 0
             if failed > _RETRIES:
-                return (yield from self._end(f"The model could not write a valid tool call. {faults}"))
+                return (
+                    yield from self._end(Reached("calls", f"The model could not write a valid tool call. {faults}"))
+                )
             if faults:
                 yield Retried(reason=faults)
-        self._leave(heard.message.calls)
-        return (yield from self._end(f"I stopped after {self._settings.steps} steps without an answer."))
 
     def _query(
         self, messages: Sequence[Message], citations: Sequence[Citation], tokens: int, budget: Budget
@@ -153,40 +174,66 @@ class Session:
         yield budget.filled((heard.usage.prompt_tokens or tokens) + heard.usage.answer_tokens)
         return heard
 
+    def _circling(self, limits: Limits, calls: Sequence[ToolCall]) -> Reached | None:
+        """A model that makes the same call again and again is stopped, unless it is allowed to go on."""
+        tool, workspace, times = limits.circling(calls), self._hands.workspace, self._settings.repeats
+        if not tool:
+            return None
+        try:
+            if workspace is not None:
+                workspace.permit("doom_loop", tool, f"{tool} was called {times} times in a row in the same way: go on?")
+                return None
+        except Denied:
+            pass
+        return going_in_circles(tool, times)
+
     def _act(self, heard: Heard) -> Generator[Event, None, str]:
         """Runs the calls in their order, and tells the model what came of them; returns what could not be run, and why."""
         faults: list[str] = []
         for call in heard.message.calls:
+            yield Acting(call=call, summary=called(call))
             outcome = yield from self._toolbox.act(call)
-            self._tell(call, outcome.result)
+            yield from self._tell(call, outcome.result)
             if outcome.understood:
-                yield Acted(call=call, summary=outcome.summary, failed=outcome.result.failed)
+                shown = self._hands.inspector.mask(outcome.result.shown)
+                yield Acted(call=call, summary=outcome.summary, failed=outcome.result.failed, shown=shown)
             else:
                 faults.append(outcome.result.text)
         if heard.faults:
             self._talk.add_reason(" ".join(heard.faults))
         return " ".join([*faults, *heard.faults])
 
-    def _tell(self, call: ToolCall, result: ToolResult) -> None:
+    def _tell(self, call: ToolCall, result: ToolResult) -> Generator[Event, None, None]:
         excerpts = self._excerpts(result.hits)
         self._talk.citations += [citation_of(hit) for hit in result.hits[: len(excerpts)]]
         fewer = f"{len(excerpts)} of {len(result.hits)} results fit:" if len(excerpts) < len(result.hits) else ""
-        content = "\n\n".join(part for part in (result.text, fewer, *excerpts) if part)
+        content = "\n\n".join(part for part in (self._hands.inspector.mask(result.text), fewer, *excerpts) if part)
+        if not result.ours and (yield from self._warn(f"What {call.name} returned", content)):
+            content = f"{MARK}\n{content}"
         self._talk.add(Message(role="tool", content=content or "Done.", call_id=call.id))
+
+    def _warn(self, what: str, text: str) -> Generator[Event, None, bool]:
+        """Tells the person where something that was read seems to give orders; whether it does."""
+        found = self._hands.inspector.suspicion(text)
+        if found:
+            log.warning("%s seems to give the model orders: %s", what, found)
+            yield Warned(text=f"{what} seems to give the model orders: {found}")
+        return bool(found)
 
     def _leave(self, calls: Sequence[ToolCall]) -> None:
         """Every call has an answer, or templates and servers refuse the conversation."""
         for call in calls:
-            self._talk.add(Message(role="tool", content="[not run: this turn has no step left]", call_id=call.id))
+            self._talk.add(Message(role="tool", content="[not run: this turn was ended here]", call_id=call.id))
 
-    def _end(self, text: str) -> Generator[Event, None, Answered]:
+    def _end(self, reached: Reached) -> Generator[Event, None, Answered]:
         """The end of a turn that came to no answer, in the program's words."""
-        self._talk.close(text)
-        yield Token(text=text)
-        return Answered(text=text, verified=False)
+        self._talk.close(reached.sentence)
+        yield Token(text=reached.sentence)
+        return Answered(text=reached.sentence, verified=False, stopped=reached.stop)
 
     def _excerpts(self, hits: Sequence[Hit]) -> list[str]:
-        return excerpts_of(hits, self._card, self._model.count_tokens, first=len(self._talk.citations) + 1)
+        shown = excerpts_of(hits, self._card, self._model.count_tokens, first=len(self._talk.citations) + 1)
+        return [self._hands.inspector.mask(excerpt) for excerpt in shown]
 
     # --- a turn by itself ---
 
@@ -222,6 +269,7 @@ class Session:
         if self._written_by != (known := identity(info, self._card)):
             self._talk.forget_tokens()
             self._written_by = known
+        self._toolbox = Toolbox(suited(self._tools, info))
         self._budget = Budget(self._model, info, self._sampling(self._settings.max_tokens), self._toolbox.specs)
         return self._budget
 

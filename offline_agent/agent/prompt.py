@@ -37,12 +37,28 @@ def build_prompt(question: str, hits: Sequence[Hit], card: ModelCard, count: Cou
     return Prompt(tuple(messages), tuple(hits[: len(shown)]))
 
 
-def opening(card: ModelCard, outline: str = "") -> list[Message]:
-    """What a conversation begins with: the system text, with `outline` at its end. Nothing for a model that has none."""
+def opening(card: ModelCard, outline: str = "", told: Sequence[str] = ()) -> list[Message]:
+    """What a conversation begins with: the system text, what else is `told`, and `outline` at its end. Nothing for a model that
+    has none."""
     if not card.system_prompt:
         return []
-    parts = [system_prompt().rstrip(), *(outlined(outline) if outline else ())]
+    parts = [system_prompt().rstrip(), *told, *(outlined(outline) if outline else ())]
     return [Message(role="system", content="\n\n".join(parts))]
+
+
+def within(text: str, most: int, count: CountTokens) -> str:
+    """The first lines of a text that have at most so many tokens, and a line that says so where more were there."""
+    lines = text.splitlines()
+    if not lines:
+        return ""
+    left, shown = most, 0
+    for tokens in count([f"{line}\n" for line in lines]):
+        left -= tokens
+        if left < 0:
+            break
+        shown += 1
+    rest = [] if shown == len(lines) else [f"[{len(lines) - shown} more lines are not shown]"]
+    return "\n".join([*lines[:shown], *rest])
 
 
 def outlined(outline: str) -> list[str]:

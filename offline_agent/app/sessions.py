@@ -3,6 +3,7 @@
 import shlex
 from functools import partial
 
+from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
 from offline_agent.app.index import render_map
 from offline_agent.app.model import Answerer
@@ -41,8 +42,8 @@ class Sessions:
             transcript = sessions.begin(self._root, card.name)
         self._transcript = transcript
         outline = partial(_outline, index)
-        tools = [SearchCode(index)]
-        return Session(index, model, card, self._settings, transcript, audit, outline, tools, earlier)
+        hands = Hands(tools=[SearchCode(index)])
+        return Session(index, model, card, self._settings, transcript, audit, outline, hands, earlier)
 
     def keep(self) -> None:
         """Keeps what the model has computed of the session, so that resuming it need not: up to 500 MB. Nothing where it had no

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline_agent.agent.budget import SUMMARISE
+from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
 from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.errors import ModelError, PromptTooLong
@@ -96,7 +97,13 @@ class Talk:
         self.events: list[Event] = []
         settings = AskSettings(max_tokens=max_tokens)
         self.session = Session(
-            Hits(*hits), self.model, CARD, settings, MemoryTranscript(), Nothing(), tools=[Writer()] if tools else []
+            Hits(*hits),
+            self.model,
+            CARD,
+            settings,
+            MemoryTranscript(),
+            Nothing(),
+            hands=Hands(tools=[Writer()] if tools else []),
         )
 
     def ask(self, question: str) -> list[Event]:

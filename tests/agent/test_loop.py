@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
 from offline_agent.agent.outline import Outline
 from offline_agent.agent.transcript import MemoryTranscript
@@ -107,7 +108,7 @@ def talk_with(model: ScriptedModel, earlier: SessionContext | None = None, steps
         AskSettings(steps=steps),
         MemoryTranscript(),
         Silence(),
-        tools=[Finder()],
+        hands=Hands(tools=[Finder()]),
         earlier=earlier,
     )
 
@@ -272,6 +273,7 @@ def test_the_events_of_a_turn_come_in_order() -> None:
         "reading",
         "thought",
         "filled",
+        "acting",
         "acted",
         "filled",
         "filled",
@@ -316,7 +318,9 @@ def test_a_model_that_remembers_no_turns_is_asked_each_question_as_the_first() -
 
 def test_a_session_without_tools_says_nothing_of_them() -> None:
     model = ScriptedModel(["One."])
-    talk = Session(OneHit(), model, CARD, AskSettings(tools=False), MemoryTranscript(), Silence(), tools=[Finder()])
+    talk = Session(
+        OneHit(), model, CARD, AskSettings(tools=False), MemoryTranscript(), Silence(), hands=Hands(tools=[Finder()])
+    )
     list(talk.ask("q"))
     assert model.tools == [()]
 
@@ -396,7 +400,7 @@ def test_a_turn_ends_after_so_many_steps() -> None:
     model = ScriptedModel(tool_calls)
     talk = talk_with(model, steps=2)
     events = list(talk.ask("q"))
-    assert last(events).text == "I stopped after 2 steps without an answer."
+    assert last(events).text == "I stopped after 2 steps without an answer [ask.steps]."
     assert sum(isinstance(event, Acted) for event in events) == 1
     list(talk.ask("again"))
     assert refusals(model.prompts[2]) == []
