@@ -193,7 +193,8 @@ class Engine:
         dialects = self._request.dialects
         named = self._request.dialect
         dialect = find_dialect(named, dialects) if named else detect_dialect(source, dialects)
-        return Renderer(template, self._vocabulary, tuple(self._vocabulary.specials()), dialect, dialects[-1])
+        specials, words = tuple(self._vocabulary.specials()), tuple(self._vocabulary.words())
+        return Renderer(template, self._vocabulary, specials, dialect, dialects[-1], words)
 
     def _template_source(self) -> str:
         source = llama_cpp.llama_model_chat_template(self._model, None)

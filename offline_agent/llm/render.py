@@ -13,13 +13,13 @@ A template that knows nothing of tools is told of them in its system text, and o
 leaves answers out, or changes them beyond recognition, is given the whole conversation each time after all.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 from offline_agent.errors import ModelTemplateMissing
 from offline_agent.llm.dialect import Dialect
 from offline_agent.llm.template import TRIAL, ChatTemplate
-from offline_agent.llm.tokens import Special, Specials
+from offline_agent.llm.tokens import Special, Specials, looks_like_marker
 from offline_agent.types import Message, ToolCall, ToolSpec
 
 _MARK = "⟦here⟧"
@@ -53,7 +53,8 @@ class Tokenizer(Protocol):
 
 
 class Renderer:
-    """For one model. `dialect` is how it writes calls; where the template tells nothing of tools, `plain` is taken instead."""
+    """For one model. `dialect` is how it writes calls; where the template tells nothing of tools, `plain` is taken instead.
+    `words` are the texts of the user-defined tokens, of which those that look like markers are kept out of contents."""
 
     def __init__(
         self,
@@ -62,10 +63,11 @@ class Renderer:
         specials: Sequence[Special],
         dialect: Dialect,
         plain: Dialect,
+        words: Iterable[str] = (),
     ) -> None:
         self._template = template
         self._vocabulary = vocabulary
-        self._all = Specials(specials)
+        self._all = Specials(specials, {*_voice(dialect), *_voice(plain), *filter(looks_like_marker, words)})
         self._ending = [special for special in specials if vocabulary.ends(special.id) and special.text]
         self.dialect = dialect
         self._native = self._renders_tools()
@@ -109,7 +111,7 @@ class Renderer:
 
     def written(self, text: str) -> list[int]:
         """Tokens of what a model, or the program in its place, writes: the dialect's markers are single tokens."""
-        return self._markers.tokenize(text, _as_is, self._vocabulary.fragment)
+        return self._markers.tokenize(text, _as_is, self._vocabulary.fragment, self._vocabulary.fragment)
 
     # --- pieces of a conversation ---
 
@@ -125,8 +127,7 @@ class Renderer:
             if len(self._between) >= _REMEMBERED:
                 self._between.clear()
             messages, behind = self._around(answer, since)
-            go_on = self._vocabulary.fragment  # from the answer, which ends anywhere
-            self._between[key] = self._tokenized(messages, tools if self._again else (), behind, go_on)
+            self._between[key] = self._tokenized(messages, tools if self._again else (), behind, inside=True)
         return self._between[key]
 
     def _around(self, answer: Message, since: Sequence[Message]) -> tuple[list[Message], Callable[[str], str]]:
@@ -180,10 +181,12 @@ class Renderer:
         messages: Sequence[Message],
         tools: Sequence[ToolSpec],
         part: Callable[[str], str],
-        first: Callable[[str], list[int]] | None = None,
+        inside: bool = False,
     ) -> list[int]:
+        """Tokens of `part` of what is rendered; `inside` says that it goes on from an answer, which ends anywhere."""
         safe, specs, restore = self._all.protect(messages, tools)
-        return self._all.tokenize(part(self._render(safe, specs)), restore, self._vocabulary.tokenize, first)
+        text = part(self._render(safe, specs))
+        return self._all.tokenize(text, restore, self._vocabulary.tokenize, self._vocabulary.fragment, inside)
 
     def _render(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> str:
         if not tools:
@@ -255,5 +258,14 @@ def _with_instructions(messages: Sequence[Message], text: str) -> list[Message]:
     return [Message(role="system", content=text), *messages]
 
 
-def _as_is(text: str) -> str:
-    return text
+def _voice(dialect: Dialect) -> set[str]:
+    """The markers of a dialect: those of its texts that are no plain JSON or words. Of a call that opens in JSON (Llama's
+    `{"name"`) there is nothing to forge in a result, and every package.json begins so."""
+    pairs = [*dialect.thinking, *dialect.headers]
+    texts = [*dialect.markers, *dialect.hidden, *(text for pair in pairs for text in pair)]
+    texts += [text for form in dialect.forms for text in (form.open, form.close)]
+    return {text.strip() for text in texts if text.strip()[:1] in {"<", "[", "`"}} - {"```"}
+
+
+def _as_is(text: str) -> list[str]:
+    return [text]

@@ -97,3 +97,9 @@ class Vocabulary:
                     strips_left=bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_LSTRIP),
                     strips_right=bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_RSTRIP),
                 )
+
+    def words(self) -> Iterator[str]:
+        """The texts of user-defined tokens, which llama.cpp finds in plain text wherever they stand."""
+        for token in range(self.size):
+            if llama_cpp.llama_vocab_get_attr(self.pointer, token) & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED:
+                yield self.text(token)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from offline_agent.events import Called, Finished, Misfired, Piece, Reading, Said, Thought
+from offline_agent.llm.tokens import broken
 from offline_agent.types import Message, ToolCall, ToolSpec, Usage
 
 _OPENING, _CLOSING = "<think>", "</think>"
@@ -26,12 +27,16 @@ Stop = Literal["end", "length", "user"]
 
 
 def wire_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation as OpenAI's interface has it. Ids of calls are ours: to a server an id is any text."""
+    """The conversation as OpenAI's interface has it. Ids of calls are ours: to a server an id is any text.
+
+    How a server tokenises is not known, and llama-server takes a control token's text in a file for the token. So such texts get
+    a space, in all but the model's own words: visible to it, and an edit that quotes one fails rather than goes wrong."""
     return [_wire_message(message) for message in messages]
 
 
 def _wire_message(message: Message) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    content = message.content if message.role == "assistant" else broken(message.content)
+    wire: dict[str, Any] = {"role": message.role, "content": content}
     if message.calls:
         wire["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _dumped(call.arguments)}}
