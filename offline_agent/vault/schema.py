@@ -1,6 +1,6 @@
 """The tables of the two databases that every repository shares, as migrations. See Database.migrate: append, never edit.
 
-main    what a person would miss: sessions and how they go on, prompts, the audit chain, credentials; opened as durable
+main    what a person would miss: sessions and how they go on, prompts, approvals, the audit chain, credentials; opened as durable
 logs    what a person would not: its size is bounded and it may be removed at any time
 """
 
@@ -38,6 +38,11 @@ MAIN: tuple[tuple[str, ...], ...] = (
         # Apart from the sessions, whose list is read often: what the model was shown is many times as long.
         "CREATE TABLE contexts (id INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, body TEXT NOT NULL)",
         *states.SCHEMA,
+    ),
+    (
+        # AUTOINCREMENT: a number that was revoked never comes to mean another approval.
+        "CREATE TABLE approvals (id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, permission TEXT NOT NULL, "
+        "pattern TEXT NOT NULL, at REAL NOT NULL, UNIQUE (repository, permission, pattern))",
     ),
 )
 
