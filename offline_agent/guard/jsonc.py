@@ -8,14 +8,9 @@ import re
 from typing import Any
 
 _DEEPEST = 100  # levels; no configuration comes near, and Python's own parser fails at about a thousand
-_TOKEN = re.compile(
-    r"""
-    (?P<string>"(?:[^"\\\n]|\\.)*"?)      # an unclosed one too: what is in it is no comment, and json tells of it
-    | (?P<comment>//[^\n]*|/\*.*?\*/)
-    | (?P<comma>,)(?=(?:\s|//[^\n]*(?:\n|\Z)|/\*.*?\*/)*[\]}])
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+_STRING = r'(?P<string>"(?:[^"\\\n]|\\.)*"?)'  # an unclosed one too: what is in it is no comment, and json tells of it
+_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING_COMMA = re.compile(rf"{_STRING}|(?P<empty>[\[{{]\s*,)|,(?=\s*[\]}}])")  # `[,]` is a fault in JSONC too
 _NOT_A_BREAK = re.compile(r"[^\n]")
 
 
@@ -23,8 +18,8 @@ def parse_jsonc(text: str) -> Any:
     """The value. Objects keep the order of their keys; of a key that stands twice the later value holds, in the place of the first,
     as JavaScript has it. Raises ValueError with a fault and its place."""
     try:
-        plain = _TOKEN.sub(_blanked, text.removeprefix("\ufeff"))
-        value = json.loads(plain, parse_constant=_refuse)
+        plain = _COMMENT.sub(_blanked, text.removeprefix("\ufeff"))
+        value = json.loads(_TRAILING_COMMA.sub(_blanked, plain), parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -35,7 +30,7 @@ def parse_jsonc(text: str) -> Any:
 
 
 def _blanked(found: re.Match[str]) -> str:
-    return found[0] if found.lastgroup == "string" else _NOT_A_BREAK.sub(" ", found[0])
+    return found[0] if found.lastgroup else _NOT_A_BREAK.sub(" ", found[0])
 
 
 def _refuse(constant: str) -> Any:

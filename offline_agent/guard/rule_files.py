@@ -54,7 +54,7 @@ def load_policy(
             notes.append(f"{error} Until then, everything in this repository is asked about.")
     return Policy(
         agent=agent,
-        guarded=(*GUARDED, *_own_files(config_directory)),
+        guarded=(*GUARDED, *own_files(config_directory)),
         own=own or RuleFile(),
         limits=tuple(file for file in limits if file is not None),
         allowed=tuple(allow_rule(text, expander(home)) for text in allow),
@@ -84,7 +84,7 @@ def _asking(name: str) -> RuleFile:
     return RuleFile(source=name, rules=(Rule(permission="*", decision="ask", source=f"{name}, which cannot be read"),))
 
 
-def _own_files(directory: Path) -> tuple[Rule, ...]:
+def own_files(directory: Path) -> tuple[Rule, ...]:
     """Who may write anywhere still may not write the rules that say so."""
     return (Rule(permission="edit", pattern=f"{directory}/*", decision="deny", source="default: your own settings"),)
 
