@@ -28,7 +28,7 @@ _GIT_CONFIG = frozenset({"config", "config.worktree"})
 _LARGEST_CONFIG = 1_000_000  # bytes; a larger one is taken to hold a credential
 # An address with a password, or with so long a user that it is a token; and the headers and helpers that hold one.
 _CREDENTIAL = re.compile(
-    rb"https?://[^/\s\"@]*(?::[^/\s\"@]+|[^/\s\"@:]{20,})@|extraheader|(?:password|passwd|token|secret)\w*\s*=",
+    rb"https?://[^/\s\"@]*(?::[^/\s\"@]+|[^/\s\"@:]{20,})@|extraheader|(?:pass|token|secret)\w*\s*=",
     re.IGNORECASE,
 )
 
@@ -54,6 +54,8 @@ class DeniedFiles:
         self._denial = read_denials(policy)
         self._clock = clock
         self._listings: dict[str, _Listing] = {}
+        self.listed = 0
+        """How many directories were listed so far."""
         self._configs: dict[str, tuple[tuple[int, int, int], bool]] = {}
 
     def now(self) -> tuple[str, ...]:
@@ -83,19 +85,17 @@ class DeniedFiles:
         path = self._prefix + directory
         try:
             identity = _identity(os.lstat(path))
-        except OSError:
-            return None  # who cannot look at it from above cannot get into it: see `whole` of the directory above
-        known = self._listings.get(directory)
-        if known is not None and known.identity == identity and known.settled:
-            return known
-        settled = abs(self._clock() - identity[2]) > _JUST_NS
-        try:
+            known = self._listings.get(directory)
+            if known is not None and known.identity == identity and known.settled:
+                return known
+            settled = abs(self._clock() - identity[2]) > _JUST_NS
             with os.scandir(path) as entries:
+                self.listed += 1
                 return self._listed(directory, list(entries), identity, settled)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError:
-            return _Listing(identity, (), (directory or ".",), (), (), whole=True, settled=False)
+        except OSError:  # its owner could open it up, with a command
+            return _Listing((0, 0, 0), (), (directory or ".",), (), (), whole=True, settled=False)
 
     def _listed(
         self, directory: str, entries: "Sequence[os.DirEntry[str]]", identity: tuple[int, int, int], settled: bool
