@@ -219,6 +219,7 @@ _FAR = 255
 """A conditional jump can skip no more steps."""
 _SECCOMP_SET_MODE_FILTER = 1
 _MOST_STEPS = 4096
+_ALL_BITS = 0xFFFFFFFF
 
 
 def refuse(number: int = errno.EPERM) -> int:
@@ -244,26 +245,38 @@ def on(numbers: Sequence[int], verdict: int) -> list[Step]:
     return steps
 
 
-def where(number: int, argument: int, value: int, verdict: int, mask: int = 0xFFFFFFFF) -> list[Step]:
-    """The call `number` gets the verdict where argument `argument` (from 0), through the mask, is `value`.
+Test = tuple[int, int, int, bool]
+"""An argument (from 0), a mask, a value, and whether the argument through the mask is to be that value, or is not to be.
 
-    Only the lower 32 bits are looked at: for arguments that the kernel itself takes as int or unsigned int, so that bits above
-    cannot hide a value from the filter alone.
-    """
-    inside = [*_argument(argument, mask), (_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, verdict)]
+Only the lower 32 bits are looked at: for arguments that the kernel itself takes as int or unsigned int, so that bits above cannot
+hide a value from the filter alone.
+"""
+
+
+def when(number: int, tests: Sequence[Test], verdict: int) -> list[Step]:
+    """The call `number` gets the verdict where every test holds."""
+    inside: list[Step] = [(_RETURN, 0, 0, verdict)]
+    for argument, mask, value, same in reversed(tests):
+        away = len(inside)
+        jump = (_JUMP_EQUAL, 0, away, value) if same else (_JUMP_EQUAL, away, 0, value)
+        inside = [*_argument(argument, mask), jump, *inside]
     return _only(number, inside)
 
 
-def unless(number: int, argument: int, values: Sequence[int], verdict: int, mask: int = 0xFFFFFFFF) -> list[Step]:
-    """The call `number` gets the verdict unless the argument, through the mask, is one of `values`. See `where`."""
-    tests = [(_JUMP_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
-    return _only(number, [*_argument(argument, mask), *tests, (_RETURN, 0, 0, verdict)])
+def where(number: int, argument: int, value: int, verdict: int, mask: int = _ALL_BITS) -> list[Step]:
+    """The call `number` gets the verdict where the argument, through the mask, is `value`. See `Test`."""
+    return when(number, [(argument, mask, value, True)], verdict)
 
 
 def wherever(number: int, argument: int, bits: int, verdict: int) -> list[Step]:
-    """The call `number` gets the verdict where the argument has any of `bits` set. See `where`."""
-    inside = [*_argument(argument, bits), (_JUMP_EQUAL, 1, 0, 0), (_RETURN, 0, 0, verdict)]
-    return _only(number, inside)
+    """The call `number` gets the verdict where the argument has any of `bits` set. See `Test`."""
+    return when(number, [(argument, bits, 0, False)], verdict)
+
+
+def unless(number: int, argument: int, values: Sequence[int], verdict: int, mask: int = _ALL_BITS) -> list[Step]:
+    """The call `number` gets the verdict unless the argument, through the mask, is one of `values`. See `Test`."""
+    tests = [(_JUMP_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
+    return _only(number, [*_argument(argument, mask), *tests, (_RETURN, 0, 0, verdict)])
 
 
 def end(verdict: int = ALLOW) -> list[Step]:
@@ -273,7 +286,7 @@ def end(verdict: int = ALLOW) -> list[Step]:
 
 def _argument(argument: int, mask: int) -> list[Step]:
     load = (_LOAD, 0, 0, _ARGUMENTS + 8 * argument)  # both machines are little-endian: the lower half comes first
-    return [load] if mask == 0xFFFFFFFF else [load, (_AND, 0, 0, mask)]
+    return [load] if mask == _ALL_BITS else [load, (_AND, 0, 0, mask)]
 
 
 def _only(number: int, inside: list[Step]) -> list[Step]:
