@@ -79,12 +79,12 @@ _NOT_SEEN = 77
 
 @dataclass(frozen=True)
 class HistoryVerdict:
-    """`held` says that git's objects may hold what is in a denied file, and `note` why, in a sentence or two for people. `stores`
-    are the directories that must be hidden then, see `object_stores`."""
+    """`held` says that git's objects may hold what is in a denied file. `stores` are the directories that must be hidden then, see
+    `object_stores`; `note` says why, in a sentence or two for people."""
 
     held: bool
-    note: str = ""
     stores: tuple[Path, ...] = ()
+    note: str = ""
 
 
 class History:
@@ -118,7 +118,7 @@ class History:
         notes = [note for directory in self._repositories() if (note := self._note(directory, files, until))]
         if not notes:
             return HistoryVerdict(held=False)
-        return HistoryVerdict(True, " ".join([*notes, _ALLOW]), _stores(self._repositories()))
+        return HistoryVerdict(True, _stores(self._repositories()), " ".join([*notes, _ALLOW]))
 
     def _repositories(self) -> list[Path]:
         if self._clock() - self._looked >= _LOOK_AGAIN_SECONDS:
