@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from offline_agent.actions import Request
@@ -182,9 +183,13 @@ def _true_name(directory: str, name: str, status: os.stat_result) -> str:
     if found is None or (found.st_dev, found.st_ino) != (status.st_dev, status.st_ino):
         return name
     try:
-        names = os.listdir(directory)
+        return listed_name(name, os.listdir(directory))
     except OSError as error:
         raise _unlookable(directory, error) from None
+
+
+def listed_name(name: str, names: Sequence[str]) -> str:
+    """Which of the names in a directory that takes no account of case is meant by `name`; itself, where none is."""
     return name if name in names else next((one for one in names if fold(one) == fold(name)), name)
 
 

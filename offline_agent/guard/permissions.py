@@ -57,6 +57,12 @@ def read_denials(policy: Policy) -> Callable[[str], Verdict | None]:
     return denial
 
 
+def denies_read(policy: Policy) -> Callable[[str], bool]:
+    """Tells of a path whether it may not be read."""
+    denial = read_denials(policy)
+    return lambda path: denial(path) is not None
+
+
 def is_never_allowed(permission: str, policy: Policy) -> bool:
     """Whether it is denied whatever the value, so that a model need not be offered it."""
     lists = ((*policy.defaults, *policy.configured, *policy.allowed), *policy.inherited, *policy.tightening)

@@ -117,6 +117,8 @@ def test_what_a_denied_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / ".env.local").symlink_to("/etc/hostname")
     (tmp_path / "a.pem").symlink_to("nowhere")
     (tmp_path / "ok").symlink_to("src")
+    (tmp_path / ".gnupg").symlink_to("src/a.py")  # the rule is about what is below it,
+    (tmp_path / "x.env").symlink_to("src")  # and this one about a file
     assert DeniedFiles(tmp_path, Policy()).now() == ("keys", "shared/production")
 
 
@@ -140,11 +142,11 @@ def test_of_git_only_what_holds_secrets_is_denied(tmp_path: Path) -> None:
     )
     (tmp_path / "sub/.git/config").write_text('[http]\n\textraheader = "AUTHORIZATION: basic eDp5"\n')
     denied = DeniedFiles(tmp_path, Policy())
-    assert denied.now() == (".git/credentials", "sub/.git/config")
+    assert denied.now() == (".git/credentials", "data/objects/x.pem", "sub/.git/config")
     (tmp_path / ".git/modules/refs/config").write_text(
         '[remote "origin"]\n\turl = https://me:hunter2@example.org/x.git\n'
     )
-    assert denied.now() == (".git/credentials", ".git/modules/refs/config", "sub/.git/config")
+    assert denied.now() == (*(".git/credentials", ".git/modules/refs/config", "data/objects/x.pem", "sub/.git/config"),)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from offline_agent.actions import Decision
 from offline_agent.errors import Denied, GuardError
-from offline_agent.guard.paths import Located, locate
+from offline_agent.guard.paths import Located, listed_name, locate
 from offline_agent.guard.permissions import decide
 from offline_agent.guard.policy import Policy
 
@@ -159,6 +159,18 @@ def test_a_hard_link_is_told(root: Path) -> None:
     os.link(root / ".env", root / "other.txt")
     assert locate(root, "other.txt").linked
     assert not locate(root, "src/a.py").linked
+
+
+def test_two_files_whose_names_differ_in_case_alone_are_two(root: Path) -> None:
+    os.link(root / ".env", root / ".ENV")
+    assert locate(root, ".ENV").value == ".ENV"
+    assert locate(root, ".env").value == ".env"
+
+
+def test_where_case_does_not_count_the_name_is_the_one_in_the_directory() -> None:
+    names = ["a", "Größe.PY", ".Env", ".env.Local"]
+    given = (".ENV", ".Env", "GRÖSSE.py", "gro\u0308ße.py", "b")
+    assert [listed_name(name, names) for name in given] == [".Env", ".Env", "Größe.PY", "Größe.PY", "b"]
 
 
 @given(

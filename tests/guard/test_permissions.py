@@ -17,7 +17,7 @@ from offline_agent.actions import STRICTNESS, Approval, Request, Rule, Verdict
 from offline_agent.errors import UsageError
 from offline_agent.guard.defaults import GUARDED
 from offline_agent.guard.opencode import expander, parse_rules
-from offline_agent.guard.permissions import allow_rule, decide, is_never_allowed, read_denials, verdicts
+from offline_agent.guard.permissions import allow_rule, decide, denies_read, is_never_allowed, read_denials, verdicts
 from offline_agent.guard.policy import Policy, RuleFile
 from offline_agent.guard.rule_files import own_files
 from offline_agent.guard.wildcard import any_of, fold, matches
@@ -230,6 +230,7 @@ def test_several_are_as_strict_as_the_strictest(policy: Policy, asked: list[Requ
 def test_many_paths_are_denied_as_one_is(policy: Policy, path: str) -> None:
     denied = decide([Request(permission="read", value=path)], policy).decision == "deny"
     assert (read_denials(policy)(path) is not None) == denied
+    assert denies_read(policy)(path) == denied
 
 
 # --- patterns -------------------------------------------------------------------------------------------------------
