@@ -6,12 +6,13 @@ from offline_agent.protocols import Retriever
 from offline_agent.tools.schema import spec_of
 from offline_agent.types import ToolResult, Value
 
+_HITS = 5
+
 
 class SearchArguments(Value):
-    """Search the repository's code and documentation by words, names or meaning."""
+    """Find code by words, names or meaning."""
 
-    query: str = Field(min_length=1, description="names or words to look for")
-    limit: int = Field(default=5, ge=1, le=10)
+    query: str = Field(min_length=1)
 
 
 class SearchCode:
@@ -25,5 +26,5 @@ class SearchCode:
 
     def run(self, arguments: SearchArguments) -> ToolResult:
         """Raises IndexUnavailable."""
-        hits = self._retriever.search(arguments.query, arguments.limit).hits
-        return ToolResult(hits=hits) if hits else ToolResult(text="Nothing was found. Try other words.")
+        hits = self._retriever.search(arguments.query, _HITS).hits
+        return ToolResult(hits=hits) if hits else ToolResult(text="Nothing was found. Try other words.", ours=True)

@@ -1,0 +1,130 @@
+"""Changing files: replacing text in one, and writing one whole. Either all of a call is done or none of it."""
+
+from pydantic import BaseModel, Field
+
+from offline_agent.actions import Change
+from offline_agent.errors import Denied, GuardError
+from offline_agent.protocols import Workspace
+from offline_agent.textfile import counts, unified
+from offline_agent.tools.cut import count
+from offline_agent.tools.near import with_nearest
+from offline_agent.tools.quote import nearest_lines
+from offline_agent.tools.replace import Refused, replace
+from offline_agent.tools.schema import spec_of
+from offline_agent.types import ToolResult, Value
+
+
+class Replacement(Value):
+    old: str
+    new: str
+
+
+class EditArguments(Value):
+    """Replace text in a file where it occurs once."""
+
+    path: str
+    edits: tuple[Replacement, ...] = Field(min_length=1, max_length=8)
+
+
+class WriteArguments(Value):
+    """Write a whole file."""
+
+    path: str
+    content: str
+
+
+class Edit:
+    """A Tool."""
+
+    arguments: type[BaseModel] = EditArguments
+    spec = spec_of(EditArguments, "edit")
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def run(self, arguments: EditArguments) -> ToolResult:
+        """Raises a GuardError."""
+        try:
+            file = self._workspace.read(arguments.path)
+        except GuardError as error:
+            if _creates(arguments) and not isinstance(error, Denied):
+                return _written(self._workspace.write(arguments.path, unified(arguments.edits[0].new)), "edit")
+            raise with_nearest(error, self._workspace, arguments.path) from None
+        edited = _Edited(file.text)
+        for number, edit in enumerate(arguments.edits, 1):
+            edited.apply(number, unified(edit.old), unified(edit.new))
+        if edited.faults:
+            return edited.refusal(file.path, len(arguments.edits))
+        return _written(self._workspace.write(file.path, edited.text, based_on=file.sha256), "edit", edited.repaired)
+
+
+class Write:
+    """A Tool. A text file ends in a line feed, whether the model wrote it or not."""
+
+    arguments: type[BaseModel] = WriteArguments
+    spec = spec_of(WriteArguments, "write", body="content")
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def run(self, arguments: WriteArguments) -> ToolResult:
+        """Raises a GuardError."""
+        text = unified(arguments.content)
+        if "\0" in text:
+            why = f"{arguments.path} was not written: its content has a NUL character, which no text file has."
+            return ToolResult(text=f"{why} Leave it out.", failed=True, ours=True, summary=why)
+        if text and not text.endswith("\n"):
+            text += "\n"
+        return _written(self._workspace.write(arguments.path, text), "write")
+
+
+class _Edited:
+    """A text, and what could not be done to it. Edits after one that failed are tried as well: the model is told of all faults at
+    once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.faults: dict[int, str] = {}
+        self.repaired: list[str] = []
+
+    def apply(self, number: int, old: str, new: str) -> None:
+        try:
+            done = replace(self.text, old, new)
+        except Refused as refused:
+            near = nearest_lines(self.text, old) if refused.missing else ""
+            self.faults[number] = f"{refused}.{f' Nearest is:{chr(10)}{near}' if near else ''}"
+        else:
+            self.text = done.text
+            if done.repaired:
+                self.repaired.append(done.repaired)
+
+    def refusal(self, path: str, edits: int) -> ToolResult:
+        """Nothing is written, and each fault is said, with the lines that come nearest."""
+        rows = [f"Nothing was written to {path}, and none of the edits was applied."]
+        rows += [f"Edit {number}: {fault}" for number, fault in self.faults.items()]
+        if good := [str(number) for number in range(1, edits + 1) if number not in self.faults]:
+            rows.append(f"{'Edit' if len(good) == 1 else 'Edits'} {', '.join(good)} would apply.")
+        rows.append("Send all of them again, with old copied from the file, without line numbers.")
+        why = next(iter(self.faults.values())).split("\n")[0]
+        failed = why if edits == 1 else f"{len(self.faults)} of {edits} edits do not apply"
+        return ToolResult(text="\n".join(rows), failed=True, summary=f"edit {path}: {failed}")
+
+
+def _creates(arguments: EditArguments) -> bool:
+    """Nothing replaced by something: what many models mean by a new file."""
+    return len(arguments.edits) == 1 and not arguments.edits[0].old
+
+
+def _written(change: Change, verb: str, repaired: list[str] | None = None) -> ToolResult:
+    added, removed = counts(change.diff)
+    if not change.diff and not change.created:
+        text = f"{change.path} is like that already. Nothing was changed."
+        return ToolResult(text=text, ours=True, summary=f"{verb} {change.path}: nothing changed")
+    done = "created" if change.created else "changed"
+    notes = f" ({'; '.join(dict.fromkeys(repaired))})" if repaired else ""
+    return ToolResult(
+        text=f"{change.path} is {done}: {count(added, 'line')} added, {removed:,} removed{notes}.",
+        ours=True,
+        summary=f"{verb} {change.path} +{added} -{removed}",
+        shown=change.diff,
+    )
