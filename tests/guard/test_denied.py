@@ -131,22 +131,18 @@ def test_a_link_to_what_may_be_read_does_not_close_it(tmp_path: Path) -> None:
 
 
 def test_of_git_only_what_holds_secrets_is_denied(tmp_path: Path) -> None:
-    touch(tmp_path, *(".git/HEAD", ".git/objects/aa/x.pem", ".git/refs/heads/x.key", ".git/logs/refs/heads/x.key"))
+    history = (".git/objects/aa/x.pem", ".git/refs/heads/x.key", ".git/logs/refs/heads/x.key")
+    modules = (".git/modules/refs/HEAD", ".git/modules/refs/config", "sub/.git/HEAD")
     touch(
-        tmp_path,
-        ".git/credentials",
-        ".git/config",
-        ".git/modules/refs/HEAD",
-        ".git/modules/refs/config",
-        "sub/.git/HEAD",
+        tmp_path, ".git/HEAD", ".git/credentials", ".git/config", *history, *modules, "data/HEAD", "data/objects/x.pem"
     )
     (tmp_path / "sub/.git/config").write_text('[http]\n\textraheader = "AUTHORIZATION: basic eDp5"\n')
     denied = DeniedFiles(tmp_path, Policy())
-    assert denied.now() == (".git/credentials", "data/objects/x.pem", "sub/.git/config")
-    (tmp_path / ".git/modules/refs/config").write_text(
-        '[remote "origin"]\n\turl = https://me:hunter2@example.org/x.git\n'
-    )
-    assert denied.now() == (*(".git/credentials", ".git/modules/refs/config", "data/objects/x.pem", "sub/.git/config"),)
+    found = (".git/credentials", "data/objects/x.pem", "sub/.git/config")
+    assert denied.now() == found
+    remote = '[remote "origin"]\n\turl = https://me:hunter2@example.org/x.git\n'
+    (tmp_path / ".git/modules/refs/config").write_text(remote)
+    assert denied.now() == tuple(sorted((*found, ".git/modules/refs/config")))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from offline_agent.guard.permissions import allow_rule, decide, denies_read, is_
 from offline_agent.guard.policy import Policy, RuleFile
 from offline_agent.guard.rule_files import own_files
 from offline_agent.guard.wildcard import any_of, fold, matches
+from offline_agent.settings import find_declarations
 
 HOME = Path("/home/me")
 CASES = sorted((Path(__file__).parent / "cases" / "permissions").glob("*.json"))
@@ -120,6 +121,13 @@ def test_what_is_no_rule_is_refused(text: str) -> None:
 def test_an_allowed_pattern_may_hold_anything() -> None:
     rule = allow_rule("external_directory:~/a:b\n*", expander(HOME))
     assert (rule.permission, rule.pattern) == ("external_directory", "/home/me/a:b\n*")
+
+
+def test_what_the_index_takes_for_a_secret_may_not_be_read() -> None:
+    shipped = (find_declarations() / "index" / "ignore").read_text(encoding="utf-8").partition("# Secrets")[2]
+    names = [line.replace("*", "x") for line in shipped.splitlines()[1:] if line and line[0] not in "#!"]
+    assert names
+    assert [name for name in names if not denies_read(Policy())(f"deep/{name}")] == []
 
 
 # --- whatever the rules are -----------------------------------------------------------------------------------------
