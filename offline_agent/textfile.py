@@ -9,6 +9,7 @@ changes one line changes no other.
 import codecs
 import hashlib
 import re
+from collections.abc import Iterable
 from difflib import SequenceMatcher, unified_diff
 from typing import Literal
 
@@ -31,6 +32,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # not \t \n \v \f 
 _LOOKED_AT = 8192  # bytes
 _CONTROL_SHARE = 50  # one in so many is more than any text has
 _END = re.compile(r"(\r\n|\r|\n)")
+_RANGES = re.compile(r"([-+])(\d+)")
 _COMPARED = 4_000_000  # lines times lines; above that, frequent lines are not compared: time would grow with the square
 
 _KINDS: tuple[tuple[bytes, str], ...] = (
@@ -112,8 +114,11 @@ def diff(before: str, after: str, path: str, context: int = 3) -> str:
         return ""
     old, new = (_lines(unified(text)) for text in (before, after))
     names = ("/dev/null" if not before else f"a/{path}", "/dev/null" if not after else f"b/{path}")
-    rows = unified_diff(old, new, *names, n=context)
-    return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
+    # What is the same at both ends is not compared: for one line of 100,000 that is ten times as fast.
+    head, tail = _same_ends(old, new, context)
+    rows = unified_diff(old[head : len(old) - tail], new[head : len(new) - tail], *names, n=context)
+    moved = (_RANGES.sub(lambda found: _moved(found, head), row) if row.startswith("@@") else row for row in rows)
+    return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in moved)
 
 
 def counts(unified_diff_text: str) -> tuple[int, int]:
@@ -169,8 +174,7 @@ def _with_ends(text: str, old: list[str], old_ends: list[str], usual: str) -> st
 
 def _pairs(old: list[str], new: list[str]) -> list[tuple[int, int]]:
     """Which line of `new` stands where which of `old` stood: equal ones, and those replaced one for one from the top."""
-    head = _same(old, new)
-    tail = _same(old[head:][::-1], new[head:][::-1])
+    head, tail = _same_ends(old, new)
     middle_old, middle_new = old[head : len(old) - tail], new[head : len(new) - tail]
     junk = len(middle_old) * len(middle_new) > _COMPARED
     pairs = [(line, line) for line in range(head)]
@@ -181,10 +185,25 @@ def _pairs(old: list[str], new: list[str]) -> list[tuple[int, int]]:
     return pairs
 
 
-def _same(one: list[str], other: list[str]) -> int:
-    """How many lines are the same from the top."""
-    pairs = zip(one, other, strict=False)
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _same_ends(old: list[str], new: list[str], spared: int = 0) -> tuple[int, int]:
+    """How many lines are the same from the top, and of the rest from the bottom; each less the `spared` ones."""
+    head = _same(old, new)
+    rest = min(len(old), len(new)) - head
+    tail = min(_same(reversed(old), reversed(new)), rest)
+    return max(0, head - spared), max(0, tail - spared)
+
+
+def _same(one: Iterable[str], other: Iterable[str]) -> int:
+    number = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        number += 1
+    return number
+
+
+def _moved(found: re.Match[str], lines: int) -> str:
+    return f"{found[1]}{int(found[2]) + lines}"
 
 
 def _lines(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 import codecs
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,23 @@ def test_a_diff_of_a_new_file_and_of_nothing() -> None:
 
 def test_only_line_feeds_end_a_line_of_a_diff() -> None:
     assert counts(diff("a\x0cb\u2028c\n", "a\x0cb\u2028d\n", "x")) == (1, 1)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abc"), max_size=30))
+def test_a_diff_is_that_of_the_whole_texts(old: list[str], new: list[str]) -> None:
+    """Its line numbers too, though the ends that are the same are not compared: it turns the one text into the other."""
+    before, after = ("".join(f"{line}\n" for line in lines) for lines in (old, new))
+    rows = diff(before, after, "x").split("\n")[2:-1]
+    result, place = [], 0
+    for row in rows:
+        if found := re.match(r"@@ -(\d+)(?:,(\d+))? ", row):
+            start = int(found[1]) - (found[2] != "0")
+            result += old[place:start]
+            place = start
+        elif row[0] == "+":
+            result.append(row[1:])
+        else:
+            assert old[place] == row[1:]
+            result += [row[1:]] if row[0] == " " else []
+            place += 1
+    assert result + old[place:] == new

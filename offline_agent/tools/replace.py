@@ -15,6 +15,7 @@ _HEADER = re.compile(r"\S+ lines \d+-\d+ of \d+.*\n")
 _ESCAPE = re.compile(r'\\([nt"\\])')
 _ESCAPED = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 _MOST_LINES = 8  # line numbers that are listed
+_COUNTED = 1000  # places; a letter may stand in a million
 
 
 class Refused(Exception):
@@ -69,8 +70,9 @@ def _readings(old: str, new: str) -> Iterator[tuple[str, str, str]]:
 
 def _exact(text: str, old: str, new: str) -> list[_Place]:
     """Where `old` stands, twice at the same letters too. Nowhere for what is empty."""
-    places, start = [], text.find(old) if old else -1
-    while start >= 0:
+    places: list[_Place] = []
+    start = text.find(old) if old else -1
+    while start >= 0 and len(places) < _COUNTED:
         places.append(_Place(start, start + len(old), new))
         start = text.find(old, start + 1)
     return places
@@ -155,7 +157,8 @@ def _many(text: str, places: Sequence[_Place]) -> str:
     numbers = [str(text.count("\n", 0, place.start) + 1) for place in places[:_MOST_LINES]]
     more = ", ..." if len(places) > _MOST_LINES else ""
     where = f"{'line' if len(set(numbers)) == 1 else 'lines'} {', '.join(dict.fromkeys(numbers))}{more}"
-    return f"its old stands there {len(places)} times ({where}); give more of the lines round the one that is meant"
+    times = f"{len(places)} times{' or more' if len(places) == _COUNTED else ''}"
+    return f"its old stands there {times} ({where}); give more of the lines round the one that is meant"
 
 
 def _unnumbered(text: str) -> str:
