@@ -138,7 +138,7 @@ def _walk(thread: int, path: str, last: bool) -> str | None:
         if done.startswith("/proc/"):
             if not target.startswith("/"):  # a pipe or a socket
                 return None
-            done = target
+            done = target.rstrip("/")
             continue
         done = "" if target.startswith("/") else done
         steps += target.split("/")[::-1]

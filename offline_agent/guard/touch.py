@@ -82,17 +82,23 @@ class FileWatcher:
             return
         self._listener.stop()
         self._thread.join()
-        self._listener.close()
         self._listener = self._thread = None
 
     # --- the thread ---
 
     def _serve(self, listener: Listener, changes: Changes) -> None:
-        while asked := listener.next():
-            if number := self._answer(asked, changes):
-                listener.refuse(asked, number)
-            else:
-                listener.allow(asked)
+        try:
+            while asked := listener.next():
+                if number := self._answer(asked, changes):
+                    listener.refuse(asked, number)
+                else:
+                    listener.allow(asked)
+        except OSError as error:
+            self.problem = (
+                self.problem or f"What the command changed was not watched to its end ({error}). Run it again."
+            )
+        finally:
+            listener.close()  # whatever still waits, or would ask, fails
 
     def _answer(self, asked: Notification, changes: Changes) -> int:
         """0 once all that the call may change is recorded, else the error that it fails with. Nothing that goes wrong here may

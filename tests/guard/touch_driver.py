@@ -9,12 +9,15 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from offline_agent.guard.touch import FileWatcher
 from offline_agent.linux import NEW_LISTENER, WAIT_KILLABLE, install, no_new_privileges
 
+REPOSITORY = Path(__file__).parents[2]
 Image = tuple[str, int, int, bytes]
 """What it was, mode bits, mtime in nanoseconds (of files only), content or target."""
 ABSENT: Image = ("absent", 0, 0, b"")
@@ -85,15 +88,16 @@ class Watched:
 
 def in_bwrap(root: Path, *command: str) -> list[str]:
     """The command in a sandbox such as the program's own: the root at its own path, another /tmp, another /proc."""
-    shown = [word for place in {sys.base_prefix, sys.prefix} for word in ("--ro-bind", place, place)]
+    shown = [word for place in {sys.base_prefix, sys.prefix, str(REPOSITORY)} for word in ("--ro-bind", place, place)]
     return [*BWRAP.split(), *shown, "--bind", str(root), str(root), "--chdir", str(root), *command]
 
 
-def run(watcher: FileWatcher, command: list[str], directory: Path) -> tuple[int, str]:
-    """Exit code and output. The watcher is attached before the command begins, and detached when it has ended."""
+@contextmanager
+def started(watcher: FileWatcher, command: list[str], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, under way, with the watcher attached; detached when it is left."""
     here, there = socket.socketpair()
     launcher = [sys.executable, "-P", __file__, "--launch", str(there.fileno()), *command]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     environment["LAUNCH_FILTER"] = watcher.program.hex()
     with subprocess.Popen(
         launcher,
@@ -109,8 +113,16 @@ def run(watcher: FileWatcher, command: list[str], directory: Path) -> tuple[int,
             _, (listener,), _, _ = socket.recv_fds(here, 1, 1)
             watcher.attach(listener)
             here.send(b"!")
+        try:
+            yield process
+        finally:
+            watcher.detach()
+
+
+def run(watcher: FileWatcher, command: list[str], directory: Path) -> tuple[int, str]:
+    """Exit code and output."""
+    with started(watcher, command, directory) as process:
         output, _ = process.communicate(timeout=120)
-    watcher.detach()
     return process.returncode, output.decode(errors="replace")
 
 
