@@ -36,9 +36,13 @@ class FileChanged(GuardError):
     """A file was written while it was read. Try again."""
 
 
+class ThroughLink(GuardError):
+    """The way to a path leads through a symbolic link, so nothing in the tree has that path."""
+
+
 class Captured(NamedTuple):
     """An image, what the file has in it, and its owner and group. `why` says, of an image that is lost, what keeps its content from
-    being kept. `inode` and `links` tell of a file whether it has other names. The content is read when it is iterated, which raises
+    being kept. `inode` is a file's. The content is read when it is iterated, which raises
     FileChanged where it is no longer that of the image."""
 
     image: FileImage
@@ -46,7 +50,6 @@ class Captured(NamedTuple):
     owner: tuple[int, int] = (-1, -1)
     why: str = ""
     inode: int = 0
-    links: int = 0
 
 
 def relative(path: str) -> str:
@@ -77,6 +80,14 @@ def capture(root: Path, path: str, longest: int) -> Captured:
         return Captured(_special(parent, path, name, status), (), _owner(status), _why(status))
 
 
+def look(root: Path, path: str, longest: int) -> Captured:
+    """As `capture`, but that beyond a symbolic link there is nothing."""
+    try:
+        return capture(root, path, longest)
+    except ThroughLink:
+        return Captured(FileImage(path=path, kind="absent"))
+
+
 def restore(root: Path, image: FileImage, content: Iterable[bytes] = (), owner: tuple[int, int] | None = None) -> None:
     """Makes the path as `image` says, mode and mtime included. A file or a link is made beside and then put in place, in one step;
     of a directory nothing below is changed. `owner` is kept as far as this process may.
@@ -96,13 +107,14 @@ def restore(root: Path, image: FileImage, content: Iterable[bytes] = (), owner: 
 
 def sweep(root: Path, path: str) -> None:
     """Removes what a `restore` of that path left behind when it was killed. Raises GuardError."""
-    with _explained("restored", path), suppress(FileNotFoundError), _parent(root, path) as (parent, _):
-        os.unlink(_beside(path), dir_fd=parent)
+    with _explained("restored", path), suppress(FileNotFoundError, ThroughLink), _parent(root, path) as (parent, _):
+        os.unlink(_beside(path), dir_fd=_existing(parent))
 
 
 def names_in(root: Path, path: str) -> list[str]:
-    """The paths of what is in the directory `path`, in order; none where it is no directory. Raises GuardError."""
-    with _explained("read", path), _parent(root, path) as (parent, name):
+    """The paths of what is in the directory `path`, in order; none where it is no directory, or beyond a symbolic
+    link. Raises GuardError."""
+    with suppress(ThroughLink), _explained("read", path), _parent(root, path) as (parent, name):
         if parent < 0:
             return []
         try:
@@ -113,12 +125,14 @@ def names_in(root: Path, path: str) -> list[str]:
             return sorted(below if path == "." else f"{path}/{below}" for below in os.listdir(descriptor))
         finally:
             os.close(descriptor)
+    return []
 
 
 def status_of(root: Path, path: str) -> os.stat_result | None:
-    """What lstat(2) says; None where there is nothing. Raises GuardError."""
-    with _explained("read", path), _parent(root, path) as (parent, name):
+    """What lstat(2) says; None where there is nothing, as beyond a symbolic link. Raises GuardError."""
+    with suppress(ThroughLink), _explained("read", path), _parent(root, path) as (parent, name):
         return _status(parent, name)
+    return None
 
 
 @contextmanager
@@ -148,7 +162,7 @@ def _down(descriptor: int, step: str, path: str) -> int:
     except NotADirectoryError:
         status = _status(descriptor, step)
         if status is not None and stat.S_ISLNK(status.st_mode):
-            raise GuardError(
+            raise ThroughLink(
                 f"{shown(path)} leads through the symbolic link {shown(step)}, which may lead anywhere. Name the place itself."
             ) from None
         return -1
@@ -186,7 +200,7 @@ def _file(root: Path, path: str, parent: int, name: str, status: os.stat_result,
             size += len(piece)
     known = image.model_copy(update={"size": size, "sha256": digest.hexdigest(), "lost": False})
     content = (first,) if size == len(first) else _Content(root, known)
-    return Captured(known, content, _owner(status), "", status.st_ino, status.st_nlink)
+    return Captured(known, content, _owner(status), "", status.st_ino)
 
 
 class _Content:

@@ -1,12 +1,13 @@
 """Records one turn: how each path was before it was first touched, and how it is after each step."""
 
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from offline_agent.actions import FileImage
-from offline_agent.guard.images import Captured, FileChanged, capture, names_in, relative, status_of
+from offline_agent.guard.images import Captured, FileChanged, capture, look, names_in, relative, status_of
 from offline_agent.guard.turns import Side, Turn, parents
 
 _TRIES = 3  # at reading a file that is being written
@@ -34,6 +35,7 @@ class Recorder:
             self._touch_again(path)
         else:
             self._touch_first(path)
+        self._touch_other_names(path)
 
     def touch_tree(self, path: str) -> None:
         """See Undo.touch_tree."""
@@ -65,32 +67,32 @@ class Recorder:
 
     def _touch_first(self, path: str) -> None:
         captured = self._record("before", path)
-        for above in parents(path):
-            if above in self._turn.before:
-                break
-            if self._record("before", above).image.kind != "absent":
-                break  # what is further up does not change
+        self._record_above(path)
         if captured.image.kind == "directory" and not names_in(self._root, path):
             self._turn.note("touch", path=path, bare=True)
-        self._touch_other_names(path, captured.inode, captured.links)
+
+    def _record_above(self, path: str) -> None:
+        """The directory that it is in, or is to be made for it, up to one that exists: what is further up does not change."""
+        for above in parents(path):
+            if above in self._turn.before or self._record("before", above).image.kind != "absent":
+                return
 
     def _touch_again(self, path: str) -> None:
+        self._record_above(path)  # it may be known only as what another path is in
         turn = self._turn
         bare = path not in turn.bare and not names_in(self._root, path)
         if path not in turn.dirty or bare:
             turn.note("touch", path=path, bare=bare)
-            status = status_of(self._root, path)
-            if status is not None:
-                self._touch_other_names(path, status.st_ino, status.st_nlink)
 
-    def _touch_other_names(self, path: str, inode: int, links: int) -> None:
-        """A file that is written in place changes under all of its names."""
-        if links < 2 or path not in self._turn.before or self._turn.before[path].image.kind == "directory":
+    def _touch_other_names(self, path: str) -> None:
+        """A file that is written in place changes under all of its names; it may have got one since it was touched last."""
+        found = status_of(self._root, path)
+        if found is None or not stat.S_ISREG(found.st_mode) or found.st_nlink < 2:
             return
         self._walk()
-        for other in sorted(self._names.get(inode, set()) - {path}):
+        for other in sorted(self._names.get(found.st_ino, set()) - {path}):
             status = status_of(self._root, other)
-            if status is None or status.st_ino != inode:
+            if status is None or status.st_ino != found.st_ino:
                 continue
             if other not in self._turn.before:
                 self._touch_first(other)
@@ -130,13 +132,13 @@ class Recorder:
             for below in names_in(self._root, left.pop()):
                 left.append(below)
                 if below not in self._turn.before:
-                    self._turn.keep("before", Captured(FileImage(path=below, kind="absent")))
+                    self._turn.keep("before", _nothing(below))
                 elif below not in self._turn.dirty:
                     self._turn.note("touch", path=below, bare=False)
 
     def _record(self, side: Side, path: str, content: bool = True) -> Captured:
         for left in reversed(range(_TRIES)):
-            captured = self._capture(path)
+            captured = self._capture(path) if side == "after" or not self._came(path) else _nothing(path)
             if content and not captured.image.lost and self._turn.journal.size + captured.image.size > self._room:
                 image = captured.image.model_copy(update={"lost": True})
                 captured = captured._replace(image=image, why="there was no room to keep it")
@@ -149,8 +151,16 @@ class Recorder:
         self._folded.setdefault(path.casefold(), path)
         return captured
 
+    def _came(self, path: str) -> bool:
+        """Whether it came in this turn, be it with a directory that was moved."""
+        return any(above in self._turn.bare for above in parents(path))
+
     def _capture(self, path: str) -> Captured:
-        captured = capture(self._root, path, self._longest)
+        captured = (look if path in self._turn.before else capture)(self._root, path, self._longest)
         if captured.inode:
             self._names.setdefault(captured.inode, set()).add(path)
         return captured
+
+
+def _nothing(path: str) -> Captured:
+    return Captured(FileImage(path=path, kind="absent"))

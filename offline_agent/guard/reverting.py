@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from offline_agent.actions import FileImage
-from offline_agent.guard.images import Captured, capture, names_in, restore, shown, status_of, sweep
+from offline_agent.guard.images import Captured, look, names_in, restore, shown, status_of, sweep
 from offline_agent.guard.turns import Kept, Side, Turn, parents
 
 _OWN = 0o700
@@ -33,6 +33,7 @@ class Reverting:
                 sweep(root, path)
         self.now: dict[str, FileImage] = {path: self._look(path).image for path in changed}
         self.notes: list[str] = []
+        self._leave = turn.leave if self._resumed else frozenset(self._of_others())
 
     @property
     def left(self) -> dict[str, Kept]:
@@ -48,6 +49,8 @@ class Reverting:
         for path in self.now:
             if self._is_kept(path) or self._same(path, self._goals[path].image):
                 continue
+            if self.now[path].kind != "file" and not self._conflicts(path):
+                continue  # a directory that the turn changed nothing of but its time
             captured = self._look(path)
             if captured.image.lost:
                 self.notes.append(f"{shown(path)} as it was until now cannot be brought back: {captured.why}.")
@@ -57,20 +60,19 @@ class Reverting:
         """Changes what has to be; returns those paths. Raises GuardError and VaultDamaged: what is done by then is done, and to
         call it again goes on."""
         held = set(self._held())
-        leave = self._turn.leave if self._resumed else frozenset(self._of_others())
-        self._turn.note("back", side=self._goal, leave=sorted(leave))
+        self._turn.note("back", side=self._goal, leave=sorted(self._leave))
         paths = [path for path in self.now if self._is_to_be_made(path) and path not in held]
         opened = self._open({above for path in paths for above in parents(path)})
         for path in sorted(paths, key=_depth, reverse=True):
             self._clear(path)
         for path in sorted(paths, key=_depth):
             self._make(path)
-        self._finish_directories(paths, opened, leave)
+        self._finish_directories(paths, opened)
         self._turn.note("done")
         return [path for path in paths if not self._turn.only_time(path)] or paths
 
     def _look(self, path: str) -> Captured:
-        return capture(self._root, path, self._longest)
+        return look(self._root, path, self._longest)
 
     def _same(self, path: str, then: FileImage) -> bool:
         """Whether what is there now is what was then; times are not compared where content can be. A time proves nothing: programs
@@ -170,7 +172,7 @@ class Reverting:
             case _:
                 pass  # gone already, or there already: its mode and time come last
 
-    def _finish_directories(self, made: list[str], opened: dict[str, FileImage], leave: frozenset[str]) -> None:
+    def _finish_directories(self, made: list[str], opened: dict[str, FileImage]) -> None:
         """Modes and times of directories, deepest first: what is made in one changes its time."""
         places = {above for path in made for above in parents(path) if above in self._goals} | set(made) | set(opened)
         for path in sorted(places, key=_depth, reverse=True):
@@ -180,7 +182,7 @@ class Reverting:
             image = self._goals[path].image if path in self._goals else opened[path]
             if image.kind == "directory":
                 now = opened[path].mode if path in opened else stat.S_IMODE(status.st_mode)
-                time = status.st_mtime_ns if path in leave else image.mtime_ns
+                time = status.st_mtime_ns if path in self._leave else image.mtime_ns
                 restore(self._root, _directory(path, self._mode(path, now), time))
 
     def _mode(self, path: str, now: int) -> int:
