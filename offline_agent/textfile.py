@@ -114,7 +114,7 @@ def diff(before: str, after: str, path: str, context: int = 3) -> str:
         return ""
     old, new = (_lines(unified(text)) for text in (before, after))
     names = ("/dev/null" if not before else f"a/{path}", "/dev/null" if not after else f"b/{path}")
-    # What is the same at both ends is not compared: for one line of 100,000 that is ten times as fast.
+    # What is the same at both ends is not compared: for one line of 100,000 that takes a quarter of the time.
     head, tail = _same_ends(old, new, context)
     rows = unified_diff(old[head : len(old) - tail], new[head : len(new) - tail], *names, n=context)
     moved = (_RANGES.sub(lambda found: _moved(found, head), row) if row.startswith("@@") else row for row in rows)

@@ -1,5 +1,7 @@
 """Changing files: replacing text in one, and writing one whole. Either all of a call is done or none of it."""
 
+import re
+
 from pydantic import BaseModel, Field
 
 from offline_agent.actions import Change
@@ -12,6 +14,9 @@ from offline_agent.tools.quote import nearest_lines
 from offline_agent.tools.replace import Refused, replace
 from offline_agent.tools.schema import spec_of
 from offline_agent.types import ToolResult, Value
+
+_HIDDEN = re.compile(r"\[redacted:[\w-]+#\d+\]")
+"""What Inspector.mask puts in place of a secret."""
 
 
 class Replacement(Value):
@@ -73,6 +78,9 @@ class Write:
         if "\0" in text:
             why = f"{arguments.path} was not written: its content has a NUL character, which no text file has."
             return ToolResult(text=f"{why} Leave it out.", failed=True, ours=True, summary=why)
+        if hidden := _hidden(text, ""):
+            why = f"{arguments.path} was not written: its {hidden}."
+            return ToolResult(text=f"{why} Use edit or a command.", failed=True, ours=True, summary=why)
         if text and not text.endswith("\n"):
             text += "\n"
         return _written(self._workspace.write(arguments.path, text), "write")
@@ -89,6 +97,8 @@ class _Edited:
 
     def apply(self, number: int, old: str, new: str) -> None:
         try:
+            if hidden := _hidden(new, self.text):
+                raise Refused(f"its {hidden}; leave such lines out")
             done = replace(self.text, old, new)
         except Refused as refused:
             near = nearest_lines(self.text, old) if refused.missing else ""
@@ -108,6 +118,12 @@ class _Edited:
         why = next(iter(self.faults.values())).split("\n")[0]
         failed = why if edits == 1 else f"{len(self.faults)} of {edits} edits do not apply"
         return ToolResult(text="\n".join(rows), failed=True, summary=f"edit {path}: {failed}")
+
+
+def _hidden(new: str, before: str) -> str:
+    """What is wrong with a text that would put a mask in the place of a secret, which nobody could then bring back; else empty."""
+    masks = sorted({*_HIDDEN.findall(new)} - {*_HIDDEN.findall(before)})
+    return f"new text has {masks[0]}, which stands for a secret that you are not shown" if masks else ""
 
 
 def _creates(arguments: EditArguments) -> bool:

@@ -25,10 +25,10 @@ class SealedOutputs:
         self._blobs = blobs
         self._session = session
         self._limit = limit
-        self._number: int | None = None
+        self._number = 0
 
     def keep(self, text: str) -> str:
-        self._number = (self._last() if self._number is None else self._number) + 1
+        self._number = max(self._number, self._last()) + 1  # another of the same session may have kept some since
         name = f"{_NAME}{self._number}"
         label = self._label(name)
         self._blobs.put(f"{label}\n{_shortened(storable(text), self._limit)}".encode(), KIND, label)

@@ -141,5 +141,23 @@ def test_what_is_no_text_is_not_written(workspace: PlainWorkspace, root: Path) -
     assert not (root / "a.bin").exists()
 
 
+def test_a_mask_never_takes_the_place_of_a_secret(workspace: PlainWorkspace, root: Path) -> None:
+    """The model was shown the mask; the file has the secret."""
+    (root / "conf.py").write_text("KEY = 'AKIAABCDEFGHIJKLMNOP'\nDEBUG = True\n")
+    workspace.read("conf.py")
+    whole = written(workspace, "conf.py", "KEY = '[redacted:aws-key#1]'\nDEBUG = False\n")
+    part = edited(workspace, "conf.py", ("DEBUG = True", "DEBUG = False\nOLD = '[redacted:aws-key#1]'"))
+    for result in (whole, part):
+        assert result.failed
+        assert "[redacted:aws-key#1], which stands for a secret that you are not shown" in result.text
+    assert (root / "conf.py").read_text() == "KEY = 'AKIAABCDEFGHIJKLMNOP'\nDEBUG = True\n"
+
+
+def test_a_mask_that_is_in_the_file_may_stay_there(workspace: PlainWorkspace, root: Path) -> None:
+    (root / "doc.md").write_text("It shows [redacted:aws-key#1].\n")
+    assert not edited(workspace, "doc.md", ("It shows", "You see")).failed
+    assert not edited(workspace, "doc.md", ("You see [redacted:aws-key#1].", "[redacted:aws-key#1] is seen.")).failed
+
+
 def test_the_content_of_a_file_travels_raw() -> None:
     assert Write.spec.body == "content"

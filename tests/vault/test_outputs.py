@@ -38,6 +38,14 @@ def test_names_go_on_where_the_session_does_and_are_its_own(archive: Archive) ->
     assert other.keep("first") == "output:1"
 
 
+def test_two_of_the_same_session_never_give_a_name_twice(archive: Archive) -> None:
+    one, other = (SealedOutputs(archive.blobs, "a1") for _ in range(2))
+    assert [one.keep("a"), other.keep("b"), one.keep("c")] == ["output:1", "output:2", "output:3"]
+    archive.blobs.evict(0)
+    assert one.keep("d") == "output:4"
+    assert one.find("output:2") is None
+
+
 def test_nothing_of_it_is_readable_on_disk(archive: Archive, tmp_path: Path) -> None:
     SealedOutputs(archive.blobs, "a1").keep(f"{NEEDLE}\n" * 1000)
     files = [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
