@@ -53,7 +53,7 @@ class Edit:
             file = self._workspace.read(arguments.path)
         except GuardError as error:
             if _creates(arguments) and not isinstance(error, Denied):
-                return _written(self._workspace.write(arguments.path, unified(arguments.edits[0].new)), "edit")
+                return _written(self._workspace.write(arguments.path, _ended(unified(arguments.edits[0].new))), "edit")
             raise with_nearest(error, self._workspace, arguments.path) from None
         edited = _Edited(file.text)
         for number, edit in enumerate(arguments.edits, 1):
@@ -74,15 +74,13 @@ class Write:
 
     def run(self, arguments: WriteArguments) -> ToolResult:
         """Raises a GuardError."""
-        text = unified(arguments.content)
+        text = _ended(unified(arguments.content))
         if "\0" in text:
             why = f"{arguments.path} was not written: its content has a NUL character, which no text file has."
             return ToolResult(text=f"{why} Leave it out.", failed=True, ours=True, summary=why)
         if hidden := _hidden(text, ""):
             why = f"{arguments.path} was not written: its {hidden}."
             return ToolResult(text=f"{why} Use edit or a command.", failed=True, ours=True, summary=why)
-        if text and not text.endswith("\n"):
-            text += "\n"
         return _written(self._workspace.write(arguments.path, text), "write")
 
 
@@ -124,6 +122,10 @@ def _hidden(new: str, before: str) -> str:
     """What is wrong with a text that would put a mask in the place of a secret, which nobody could then bring back; else empty."""
     masks = sorted({*_HIDDEN.findall(new)} - {*_HIDDEN.findall(before)})
     return f"new text has {masks[0]}, which stands for a secret that you are not shown" if masks else ""
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def _creates(arguments: EditArguments) -> bool:
