@@ -73,9 +73,8 @@ def test_line_ends_and_encoding_stay(workspace: PlainWorkspace, root: Path) -> N
 def test_nothing_replaced_by_something_makes_a_file_but_never_replaces_one(
     workspace: PlainWorkspace, root: Path
 ) -> None:
-    assert edited(
-        workspace, "new/a.py", ("", "x = 1\n")
-    ).text == "new/a.py is changed: 1 line added, 0 removed.".replace("changed", "created")
+    made = edited(workspace, "new/a.py", ("", "x = 1"))
+    assert made.text == "new/a.py is created: 1 line added, 0 removed."
     assert (root / "new/a.py").read_text() == "x = 1\n"
     again = edited(workspace, "new/a.py", ("", "x = 2\n"))
     assert "its old is empty" in again.text
