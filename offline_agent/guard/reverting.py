@@ -157,7 +157,7 @@ class Reverting:
     def _clear(self, path: str) -> None:
         """Removes what is to go, and what is in the way of another kind."""
         now, goal = self.now[path].kind, self._goals[path].image.kind
-        if now != goal and (goal == "absent" or "directory" in (now, goal)):
+        if now not in ("absent", goal) and (goal == "absent" or "directory" in (now, goal)):
             restore(self._root, FileImage(path=path, kind="absent"))
 
     def _make(self, path: str) -> None:

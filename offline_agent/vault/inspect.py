@@ -14,6 +14,7 @@ from offline_agent.vault.archive import Archive
 from offline_agent.vault.blobs import DIRECTORY as BLOBS_NAME
 from offline_agent.vault.files import HEADER_FILE, LOCK_FILE
 from offline_agent.vault.header import Header
+from offline_agent.vault.journal import DIRECTORY as JOURNALS
 from offline_agent.vault.repositories import Repository
 from offline_agent.vault.rotate import database_names
 from offline_agent.vault.schema import LOGS_NAME, MAIN_NAME
@@ -49,7 +50,7 @@ def outside(root: Path, header: Header, key_file: Path) -> VaultStatus:
             indexes=size_of(generation / REPOSITORIES),
             records=_database_size(generation, MAIN_NAME),
             log=_database_size(generation, LOGS_NAME),
-            blobs=size_of(generation / BLOBS_NAME),
+            blobs=size_of(generation / BLOBS_NAME) + size_of(generation / JOURNALS),
         ),
     )
 
@@ -84,11 +85,14 @@ def verify(
             lost[name] = "damaged"
         yield Verified(part=f"database {name}", faults=tuple(_explained(found, name, generation, roots)))
         if progress is not None:
-            progress(done, len(names) + 1)
+            progress(done, len(names) + 2)
     others = [_WITHOUT_MAIN] if MAIN_NAME in lost else _other_faults(archive)
     yield Verified(part="audit chain and blobs", faults=tuple(others))
     if progress is not None:
-        progress(len(names) + 1, len(names) + 1)
+        progress(len(names) + 1, len(names) + 2)
+    yield Verified(part="undo", faults=tuple(_journal_faults(archive)))
+    if progress is not None:
+        progress(len(names) + 2, len(names) + 2)
 
 
 def gone(repositories: Iterable[Repository]) -> list[Repository]:
@@ -231,6 +235,13 @@ def _other_faults(archive: Archive) -> Iterator[str]:
         yield from archive.faults()
     except VaultError as error:
         yield f"The audit chain and the blobs cannot be verified: {error}"
+
+
+def _journal_faults(archive: Archive) -> Iterator[str]:
+    try:
+        yield from archive.journal_faults()
+    except VaultError as error:
+        yield f"What undoes turns cannot be verified: {error}"
 
 
 def _shown(path: Path | str) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +226,18 @@ class SealedJournals:
         finally:
             journal.close()
 
-    def size(self) -> int:
-        """In bytes, of all together. Raises a StorageError."""
-        return sum(self.open(number).size for number in self.numbers())
+    def prune(self, turns: int, size: int) -> int:
+        """Removes the oldest until at most `turns` are left, of `size` bytes together; the newest stays where it may, and what is
+        being written does. Returns the bytes of what was removed. Raises a StorageError."""
+        sizes = {number: self.open(number).size for number in self.numbers()}
+        total = sum(sizes.values())
+        for number in list(sizes):
+            if len(sizes) <= turns and (sum(sizes.values()) <= size or len(sizes) == 1):
+                break
+            with suppress(VaultInUse):
+                self.remove(number)
+                del sizes[number]
+        return total - sum(sizes.values())
 
     def verify(self) -> Iterator[str]:
         """A sentence for each journal that is not as it was written. Reads all there is."""

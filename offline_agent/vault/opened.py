@@ -24,7 +24,7 @@ class OpenVault:
     def __init__(self, settings: Settings, vault: SealedVault | PlainVault, process: str) -> None:
         protect_process()
         self.vault = vault
-        self.archive = Archive(vault, vault.blob_key, settings.vault, settings.log)
+        self.archive = Archive(vault, vault.blob_key, settings.vault, settings.log, settings.undo)
         self._handler = VaultHandler(lambda: vault.database(LOGS_NAME), process)
         logging.getLogger().addHandler(self._handler)
         logging.captureWarnings(True)  # what libraries warn of is for the log, not for the terminal

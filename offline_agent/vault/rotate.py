@@ -12,6 +12,8 @@ from pathlib import Path
 from offline_agent.errors import StorageError, VaultDamaged
 from offline_agent.vault.blobs import DIRECTORY, BlobStore
 from offline_agent.vault.files import make_private
+from offline_agent.vault.journal import DIRECTORY as JOURNALS
+from offline_agent.vault.journal import each_repository
 from offline_agent.vault.schema import MAIN, MAIN_NAME
 from offline_agent.vault.sealed import SealedVault, sealed_uri
 from offline_agent.vault.secret import Secret
@@ -32,6 +34,7 @@ def copy_generation(source: Path, old_key: Secret, target: Path, new_key: Secret
     for name in database_names(source):
         _copy_database(SealedVault(source, old_key), SealedVault(target, new_key), name)
     _copy_blobs(SealedVault(source, old_key), SealedVault(target, new_key))
+    _copy_journals(SealedVault(source, old_key), SealedVault(target, new_key))
     _sync(target)
 
 
@@ -54,6 +57,11 @@ def _copy_blobs(source: SealedVault, target: SealedVault) -> None:
         store = BlobStore(source.directory(DIRECTORY), source.blob_key, database, limit_bytes=0)
         store.sweep()  # a row whose file a crash took would hold everything up
         store.copy_to(target.directory(DIRECTORY), target.blob_key)
+
+
+def _copy_journals(source: SealedVault, target: SealedVault) -> None:
+    for name, journals in each_repository(source.directory(JOURNALS), source.blob_key):
+        journals.copy_to(target.directory(f"{JOURNALS}/{name}"), target.blob_key)
 
 
 def _sync(directory: Path) -> None:

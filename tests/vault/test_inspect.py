@@ -38,6 +38,8 @@ def full(tmp_path: Path) -> Path:
         archive.audit.add("model", name="pocket")
         archive.blobs.put(b"content", "test")
         key = archive.repositories.key(str(tmp_path / "it's gone"))
+        with closing(archive.journals(key).begin()) as journal:
+            journal.add({"do": "turn"}, [b"x" * 1000])
         archive.logs.count()
         with closing(vault.database(f"repos/{key}/index")) as index:
             index.execute("CREATE TABLE chunks (text)")
@@ -67,8 +69,8 @@ def test_what_is_whole_has_no_faults(full: Path) -> None:
     with closing(archive):
         parts = list(verify(full, vault, archive, lambda done, total: seen.append((done, total))))
     assert [part.part for part in parts if not part.faults] == [part.part for part in parts]
-    assert len(parts) == 5
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert len(parts) == 6
+    assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
 def test_it_goes_on_after_a_fault_and_says_what_to_do(full: Path) -> None:
@@ -76,8 +78,11 @@ def test_it_goes_on_after_a_fault_and_says_what_to_do(full: Path) -> None:
     flip(index)
     flip(full / "logs.db")
     next(full.glob("blobs/*/*")).write_bytes(b"other")
+    [journal] = full.glob("undo/*/1")
+    flip(journal)
     found = faults(full)
-    assert set(found) == {"database logs", "database ", "audit chain and blobs"}
+    assert set(found) == {"database logs", "database ", "audit chain and blobs", "undo"}
+    assert f"undoes turn 1, {journal}, is damaged" in found["undo"]
     assert "Nothing depends on the log" in found["database logs"]
     assert "gone' clear" in found["database "]
     assert "`offline-agent index --repo " in found["database "]
@@ -89,7 +94,7 @@ def test_a_damaged_record_database_keeps_no_other_from_being_verified(full: Path
     parts = {part.part: part.faults for part in verified(full)}
     assert "Restore the vault from a backup" in parts["database main"][0]
     assert "cannot be verified" in parts["audit chain and blobs"][0]
-    assert parts["database logs"] == ()
+    assert parts["database logs"] == parts["undo"] == ()
 
 
 @pytest.mark.parametrize("loss", [Path.unlink, lambda path: path.write_bytes(b"")])

@@ -15,6 +15,9 @@ from offline_agent.errors import StorageError, VaultDamaged, VaultError, VaultIn
 from offline_agent.vault.journal import SealedJournal, SealedJournals, each_repository
 from offline_agent.vault.memory import MemoryJournals
 
+from .test_disk import expect_whole, opened
+from .test_keeper import keeper
+
 KEY = bytes(range(32))
 MEBIBYTE = 1024 * 1024
 NEEDLE = b"a needle that must not be found on the disk "
@@ -324,6 +327,56 @@ def test_a_copy_under_another_key_has_the_same_entries(tmp_path: Path, journals:
     assert list(copies.verify()) == []
     with pytest.raises(VaultError):
         list(SealedJournals(tmp_path / "new/1f0c", KEY).open(2).records())
+
+
+def test_journals_outlive_a_new_data_key(tmp_path: Path) -> None:
+    with opened(tmp_path) as archive:
+        key = archive.repositories.key("/repository")
+        filled(archive.journals(key))
+        before = entries(archive.journals(key).open(1))
+    keeper(tmp_path).rotate()
+    with opened(tmp_path) as archive:
+        assert entries(archive.journals(key).open(1)) == before
+        expect_whole(archive)
+    assert len(list((tmp_path / "data").glob("*/undo/*/1"))) == 1
+
+
+def test_a_damaged_journal_stops_a_new_data_key_and_nothing_is_lost(tmp_path: Path) -> None:
+    with opened(tmp_path) as archive:
+        filled(archive.journals(archive.repositories.key("/repository")))
+    [path] = (tmp_path / "data").glob("*/undo/*/1")
+    path.write_bytes(path.read_bytes()[:-1] + b"\0" + path.read_bytes()[-1:])
+    with pytest.raises(VaultDamaged, match="remove it"):
+        keeper(tmp_path).rotate()
+    path.unlink()
+    keeper(tmp_path).rotate()
+
+
+def test_pruning_keeps_what_the_settings_keep(journals: SealedJournals) -> None:
+    for _ in range(5):
+        filled(journals)
+    one = journals.open(1).size
+    assert journals.prune(4, 10 * one) == one
+    assert journals.prune(4, 10 * one) == 0
+    assert journals.prune(9, 2 * one + 1) == 2 * one
+    assert journals.numbers() == [4, 5]
+    assert journals.prune(9, 1) == one
+    assert journals.numbers() == [5]
+    held = journals.open(5)
+    held.add({})
+    assert journals.prune(0, 0) == 0
+    held.close()
+    assert journals.prune(0, 0) > 0
+    assert journals.numbers() == []
+
+
+def test_journals_of_repositories_that_are_not_known_go(tmp_path: Path) -> None:
+    with opened(tmp_path) as archive:
+        known = archive.repositories.key("/repository")
+        filled(archive.journals(known))
+        filled(archive.journals("0123456789abcdef"))
+        assert archive.prune().bytes == archive.journals(known).open(1).size
+        assert [path.name for path in (tmp_path / "data").glob("*/undo/*")] == [known]
 
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
