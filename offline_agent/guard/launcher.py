@@ -19,14 +19,17 @@ import select
 import signal
 import socket
 import sys
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from offline_agent import linux
+from offline_agent.guard.keeper import SINCE as KEEPER_SINCE
+from offline_agent.guard.keeper import start_keeper
 from offline_agent.guard.landlock import restrict as restrict_files
-from offline_agent.guard.limits import INTERVAL, Limits, Warden, descendants
+from offline_agent.guard.limits import INTERVAL, Limits, Warden, descendants, take_precedence
 from offline_agent.guard.limits import restrict as restrict_resources
 
 LARGEST_MESSAGE = 1 << 16
@@ -53,7 +56,9 @@ class Order:
     watch: str = ""
 
     def pack(self) -> bytes:
-        return json.dumps(asdict(self)).encode()  # paths that are no UTF-8 have surrogates, which JSON escapes
+        return json.dumps(
+            {**vars(self), "limits": vars(self.limits)}
+        ).encode()  # paths that are no UTF-8 have surrogates, which JSON escapes
 
     @classmethod
     def unpack(cls, data: bytes) -> "Order":
@@ -68,17 +73,24 @@ def send(link: socket.socket, message: dict[str, Any], descriptors: Sequence[int
 
 def receive(link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next message and its descriptors, which no program that is started inherits; None when the other end is gone."""
+    descriptors = array("i")
+    space = socket.CMSG_LEN(MOST_DESCRIPTORS * descriptors.itemsize)
     try:
-        data, descriptors, _, _ = socket.recv_fds(link, LARGEST_MESSAGE, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        data, beside, _, _ = link.recvmsg(
+            LARGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC
+        )  # recv_fds() forgets the flag
     except ConnectionError:
         return None
-    return (json.loads(data), descriptors) if data else None
+    for _, _, content in beside:
+        descriptors.frombytes(content)
+    return (json.loads(data), descriptors.tolist()) if data else None
 
 
 def main(descriptor: int) -> None:
     """Serves the link of that descriptor until it ends."""
     os.set_inheritable(descriptor, False)
     linux.reap_orphans()
+    take_precedence()
     with socket.socket(fileno=descriptor) as link:
         launcher = Launcher(link)
         while (received := receive(link)) is not None:
@@ -92,6 +104,7 @@ class Launcher:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
+        self._keeper = -1  # the end of a pipe to it, while there is one
         self._wakes, wakes = os.pipe()
         os.set_blocking(self._wakes, False)
         os.set_blocking(wakes, False)
@@ -114,14 +127,16 @@ class Launcher:
             os.close(status)
 
     def _fork(self, order: Order, output: int, status: int) -> int:
+        orders, self._keeper = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                _become(order, output, status, self._link)
+                _become(order, output, status, orders, self._link)
             except BaseException as error:  # whatever it is must not go on here as a second launcher
                 with suppress(OSError):
                     send(self._link, {"failed": f"{type(error).__name__}: {error}"})
             os._exit(1)
+        os.close(orders)
         os.close(output)  # or nobody would see that the command has closed it
         return child
 
@@ -136,7 +151,7 @@ class Launcher:
                 if code is None:
                     why = why or warden.broken()
         finally:
-            end_everything()
+            self._end_everything()
         return (_KILLED if code is None else code), ("" if code is not None else why)
 
     def _asked_to_stop(self, patience: float) -> str:
@@ -149,14 +164,21 @@ class Launcher:
             return ""
         received = receive(self._link)
         if received is None:
-            end_everything()
+            self._end_everything()
             sys.exit(0)
         return str(received[0].get("stop", ""))
 
+    def _end_everything(self) -> None:
+        """Kills all that descends from this process, and waits until the last of it is gone."""
+        if self._keeper >= 0:
+            os.close(self._keeper)
+            self._keeper = -1
+        end_everything()
+
 
 def end_everything() -> None:
-    """Kills all that descends from this process, and waits until the last of it is gone. What is left behind by its parent is a
-    child of ours, as of a subreaper; the end of a PID namespace's first process is the end of all in it."""
+    """What is left behind by its parent is a child of ours, as of a subreaper; the end of a PID namespace's first process is the
+    end of all in it."""
     while True:
         for pid in descendants(os.getpid()):
             with suppress(ProcessLookupError):
@@ -189,8 +211,9 @@ def _has_started(order: Order, status: int) -> bool:
 # --- in the child --------------------------------------------------------------------------------------------------
 
 
-def _become(order: Order, output: int, status: int, link: socket.socket) -> None:
-    """Turns this process into the command. Raises OSError where the kernel refuses."""
+def _become(order: Order, output: int, status: int, orders: int, link: socket.socket) -> None:
+    """Turns this process into the command. `orders` is a pipe for a keeper. Raises OSError where the kernel refuses."""
+    launcher = os.getppid()
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # Python ignores some of them
         signal.signal(number, signal.SIG_DFL)
@@ -206,10 +229,13 @@ def _become(order: Order, output: int, status: int, link: socket.socket) -> None
         }
     else:
         os.chdir(order.directory)
+    orders = _moved(orders)
     _place(given)
     restrict_resources(order.limits)
     linux.no_new_privileges()
     if order.rules:
+        if linux.landlock_version() >= KEEPER_SINCE:
+            start_keeper(launcher, orders)
         _empty_bounding_set()
         restrict_files(order.rules, linux.landlock_version())
     if order.watch:

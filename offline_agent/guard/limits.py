@@ -14,6 +14,9 @@ from dataclasses import dataclass
 INTERVAL = 0.05
 """Seconds from one look to the next."""
 OPEN_FILES = 4096
+NICE = 5
+_THREADS = 4
+"""So many threads a process may have on average, before the kernel refuses another."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MEGABYTE = 1 << 20
 
@@ -30,12 +33,17 @@ class Limits:
 
 
 def restrict(limits: Limits) -> None:
-    """Holds this process, and what it starts, to what the kernel can hold each process to."""
-    for kind, most in (
+    """Holds this process, and what it starts, to what the kernel can hold each process to, and gives others the right of way."""
+    os.nice(NICE)
+    bounds = [
         (resource.RLIMIT_CORE, 0),  # it would have what the command read in it
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
-    ):
+    ]
+    if user := os.getuid():  # root may pass this one
+        # The kernel counts threads, those of the user's other programs too. It is only there to slow a fork bomb down.
+        bounds.append((resource.RLIMIT_NPROC, limits.processes * _THREADS + _threads_of(user)))
+    for kind, most in bounds:
         hard = resource.getrlimit(kind)[1]
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))
@@ -75,6 +83,13 @@ def descendants(parent: int, most: int = 1 << 20) -> Iterator[int]:
         found += children(found[at])
         at += 1
     yield from found[1 : most + 1]
+
+
+def take_precedence() -> None:
+    """Makes this process one that does not wait its turn behind a thousand others: after a fork bomb each turn would take seconds.
+    Only root may, whom no limit of the kernel's on processes binds. What it starts is as all others."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def children(pid: int) -> list[int]:
@@ -122,6 +137,16 @@ def _proportional(pid: int) -> int:
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) << 10
     return _resident(pid)
+
+
+def _threads_of(user: int) -> int:
+    """How many threads a user has, in all processes."""
+    threads = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended
+            if os.stat(f"/proc/{name}").st_uid == user:
+                threads += len(os.listdir(f"/proc/{name}/task"))
+    return threads
 
 
 def _free(directory: str, unknown: int) -> int:

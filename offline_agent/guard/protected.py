@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 IN_GIT = ("hooks", "config", "config.worktree", "info/attributes")
@@ -98,35 +98,39 @@ class Absent:
     removed when it has ended, before anybody can have opened or run it.
     """
 
-    def __init__(self, root: Path, names: list[str]) -> None:
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
-        self._links = {name: os.readlink(root / name) for name in names if (root / name).is_symlink()}
-        self._missing = [name for name in names if not os.path.lexists(root / name)]
-        self._parents = {step for name in self._missing for step in _steps(name) if os.path.lexists(root / step)}
+        self._links = {name: os.readlink(self._at(name)) for name in names if os.path.islink(self._at(name))}
+        self._missing = [name for name in names if not os.path.lexists(self._at(name))]
+        steps = {step for name in self._missing for step in _steps(name)}
+        self._parents = {step for step in steps if os.path.lexists(self._at(step))}
 
     def remove(self) -> list[str]:
         """What was there and is no longer, as paths relative to the root. Raises OSError."""
-        removed = [made for name in self._missing if (made := self._made(name))]
+        removed = list(dict.fromkeys(made for name in self._missing if (made := self._made(name))))
         for name in removed:
             _remove(self._root / name)
         for name, target in self._links.items():
-            if not (self._root / name).is_symlink() or os.readlink(self._root / name) != target:
+            if not os.path.islink(self._at(name)) or os.readlink(self._at(name)) != target:
                 _remove(self._root / name)
-                os.symlink(target, self._root / name)
+                os.symlink(target, self._at(name))
                 removed.append(name)
-        return list(dict.fromkeys(removed))
+        return removed
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
 
     def _made(self, name: str) -> str:
         """What stands at `name` or on the way to it. A new link on the way could lead to files of the person's elsewhere: then it
         is the link that goes, and nothing behind it."""
         for step in _steps(name):
-            if not os.path.lexists(self._root / step):
+            if not os.path.lexists(self._at(step)):
                 return ""
-            if step not in self._parents and not stat.S_ISDIR(os.lstat(self._root / step).st_mode):
+            if step not in self._parents and not stat.S_ISDIR(os.lstat(self._at(step)).st_mode):
                 return step
-            if (self._root / step).is_symlink():  # it was there before: what is behind it is not ours
+            if os.path.islink(self._at(step)):  # it was there before: what is behind it is not ours
                 return ""
-        return name if os.path.lexists(self._root / name) else ""
+        return name if os.path.lexists(self._at(name)) else ""
 
 
 def _steps(name: str) -> list[str]:

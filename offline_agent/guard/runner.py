@@ -86,5 +86,5 @@ def _not_started(mechanism: Mechanism, failed: str, collected: Collected) -> str
     said = collected.data.decode("utf-8", "replace").strip().split("\n")[-1] or failed
     if mechanism.name != "bubblewrap":
         return f"The command could not be started: {said}."
-    refused = any(word in said for word in ("namespace", "uid map", "Operation not permitted", "Permission denied"))
+    refused = any(word in said for word in ("namespace", "uid map", "Operation not permitted"))
     return f"bubblewrap could not start the command ({said}).{f' {ALLOW_NAMESPACES}' if refused else ''}"

@@ -67,8 +67,9 @@ class CommandSandbox:
         with self._lock:
             directory = self._directory(command.directory)
             mechanism, view = self._ready()
-            view, notes = self._hidden(view, denied)
-            absent = Absent(self._root, protected_names(self._root) if self._protects(mechanism) else [])
+            names = protected_names(self._root) if self._settings.protect and mechanism.name != "none" else []
+            view, notes = self._hidden(view, denied, names)
+            absent = Absent(self._root, names)
             collected, began = Collected(output), time.monotonic()
             line = [self._runner.shell(), "-c", command.line]
             seconds = min(command.seconds, self._settings.longest_seconds)
@@ -83,20 +84,16 @@ class CommandSandbox:
 
     # --- what is shown ---
 
-    def _protects(self, mechanism: Mechanism) -> bool:
-        return self._settings.protect and mechanism.name != "none"
-
     def _ready(self) -> tuple[Mechanism, View]:
         chosen = self._choice()
         if chosen.mechanism is None:
             raise SandboxUnavailable(chosen.report.problem)
         return chosen.mechanism, chosen.view
 
-    def _hidden(self, view: View, denied: Sequence[str]) -> tuple[View, list[str]]:
+    def _hidden(self, view: View, denied: Sequence[str], protected: Sequence[str]) -> tuple[View, list[str]]:
         """The view without what may not be seen or changed as things are now, and what to say about it."""
         hidden = self._denied(view, denied)
-        names = protected_names(self._root) if self._settings.protect else []
-        view = replace(view, denied=hidden, protected=tuple(_existing(self._root, names)))
+        view = replace(view, denied=hidden, protected=tuple(_existing(str(self._root), protected)))
         verdict = self._history_verdict(view)
         if not verdict.held:
             return view, []
@@ -150,12 +147,13 @@ def _refuse_malformed(line: str) -> None:
         raise GuardError("The command is longer than 128 KiB: write it to a file, and run that.")
 
 
-def _existing(root: Path, names: Iterable[str]) -> Iterator[str]:
+def _existing(root: str, names: Iterable[str]) -> Iterator[str]:
     """Those that exist, without the links: what a link leads to is protected in its own place."""
     for name in names:
-        real = os.path.realpath(root / name)
-        if os.path.exists(real) and real.startswith(f"{root}/"):
-            yield os.path.relpath(real, root)
+        if os.path.exists(f"{root}/{name}"):
+            real = os.path.realpath(f"{root}/{name}")
+            if real.startswith(f"{root}/"):
+                yield os.path.relpath(real, root)
 
 
 def _removed(absent: Absent) -> list[str]:
