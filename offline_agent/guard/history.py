@@ -160,10 +160,11 @@ class History:
         left = until - self._clock()
         if left <= 0:
             raise _Unknown(f"it takes longer than {self._seconds:g} seconds")
-        script = _SCRIPT if directory.is_relative_to(self._root) else _IF_SEEN + _SCRIPT
+        elsewhere = not directory.is_relative_to(self._root)
+        script = _IF_SEEN + _SCRIPT if elsewhere else _SCRIPT
         where = os.path.relpath(directory, self._root)
         code, output = self._run_git(["bash", "-c", script, "bash", where, *identities], left)
-        if code == _NOT_SEEN:
+        if elsewhere and code == _NOT_SEEN:
             return [], []
         parts = _parts(output)
         if code != 0 or len(parts) != _PARTS:
@@ -267,9 +268,10 @@ def _line(file: Path) -> str:
     """The first line of a small file; empty where there is none that can be read."""
     try:
         with file.open("rb") as stream:
-            return os.fsdecode(stream.readline(_LINE_BYTES)).rstrip("\r\n")
+            line = os.fsdecode(stream.readline(_LINE_BYTES)).rstrip("\r\n")
     except OSError:
         return ""
+    return "" if "\0" in line else line
 
 
 def _with_alternates(objects: Path) -> list[Path]:
