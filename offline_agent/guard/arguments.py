@@ -70,9 +70,14 @@ def _shaped(words: Sequence[Word], shape: Shape, is_directory: Callable[[Word], 
     for word, role in zip(arguments, roles, strict=True):
         if role == "edit" and word is arguments[-1] and shape.last and is_directory(word):
             paths += [Access("edit", _below(word, source)) for source in arguments[:-1]]
-        paths += _accesses(role, word, shape.inside)
+        else:
+            paths += _accesses(role, word, shape.inside)
     fault = found.fault or (_CODE if shape.code and arguments else "")
-    if shape.needs and not arguments and not any((word.value or "") in shape.needs.split() for word in words[1:]):
+    if (
+        shape.needs
+        and all(word.value == "-" for word in arguments)
+        and not any((word.value or "") in shape.needs.split() for word in words[1:])
+    ):
         fault = fault or _INPUT
     return Accesses(tuple(paths), (), fault)
 
@@ -191,7 +196,7 @@ class _Options:
     def _value(self, permission: str | None, word: Word) -> None:
         if permission is None:
             self.paths += _looked_at(word)
-        elif permission:
+        elif permission and word.value != "-":
             self.paths.append(Access(permission, word))
 
 
@@ -272,7 +277,7 @@ def _tar(words: Sequence[Word], is_directory: Callable[[Word], bool]) -> Accesse
     """`tar xzf a.tgz -C dir`: the first word needs no dash."""
     texts = [word.value or "" for word in words]
     old = len(words) > 1 and not texts[1].startswith("-")
-    modes = {text[1:] if text.startswith("-") else text for text in texts[1:2]}
+    modes = set(texts[1:2]) if old else set()
     modes |= {text[1:] for text in texts if text.startswith("-") and not text.startswith("--")}
     letters = set("".join(modes))
     long = [text for text in texts if text.startswith("--")]
@@ -359,7 +364,14 @@ def _fetch(words: Sequence[Word], is_directory: Callable[[Word], bool]) -> Acces
             paths.append(Access("read", _path(name), sure=text.startswith("@") or "=@" in text))
         if text.startswith("file:"):
             paths.append(Access("read", literal(re.sub(r"^file:(//[^/]*)?", "", text))))
-    urls = [word.value for word in words[1:] if word.value and not word.value.startswith("-") and _is_url(word.value)]
+    urls = [
+        word.value
+        for word in words[1:]
+        if word.value
+        and not word.value.startswith("-")
+        and _is_url(word.value)
+        and all(path.word != word for path in found.paths)
+    ]
     return Accesses(tuple(paths), tuple(urls), found.fault)
 
 
@@ -372,6 +384,7 @@ def _is_url(text: str) -> bool:
 _GIT_VALUES = frozenset(
     {"--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env", "--super-prefix", "--attr-source"}
 )
+_MAGIC = re.compile(r"[*?\[]|^:[(!/^]")
 _GIT_RUNS = {
     "": ("--ext-diff", "--textconv"),
     "grep": ("-O", "--open-files-in-pager"),
@@ -448,6 +461,11 @@ def _git_fault(command: str, rest: Sequence[Word]) -> str:
             cut = option.startswith("--") and len(text) > 3 and option.startswith(text.partition("=")[0])
             if option and (text.startswith(option) or cut):
                 return _RUNS
+    if (
+        any(_MAGIC.search(word.value or "") for word in rest if not (word.value or "").startswith("-"))
+        and command != "grep"
+    ):
+        return "git has wildcards of its own in it"
     return _RUNS if "" in _GIT_RUNS.get(command, ()) else ""
 
 

@@ -212,6 +212,7 @@ SHAPES: dict[str, Shape] = {
         _names("tclsh wish osascript irb ghci scala jshell gdb lldb sqlite3 psql mysql"),
         Shape(each="look", runs="-e -c -x -ex -cmd -init", needs="--version"),
     ),
+    **dict.fromkeys(_names("sh bash dash zsh ksh mksh ash rbash"), Shape(first="read", each="look", stops=True)),
     **dict.fromkeys(_names(". source"), Shape(first="read", each="look")),
     **dict.fromkeys(_names("vi vim nvim view ex ed nano emacs emacsclient"), _EDITOR),
     **dict.fromkeys(_names("bc dc m4 cpp"), Shape()),

@@ -25,7 +25,7 @@ _FORGETTING = frozenset(
 _STRANGE = frozenset({"shopt", "enable", "alias", "unalias", "hash", ".", "source", "trap", "let"})
 _PLAIN_SET = re.compile(r"[-+][eux]+o?|pipefail|errexit|nounset|[-+]o")
 _ENDS = frozenset({"exit", "exec"})
-_MOST_REQUESTS = 2000
+_MOST_REQUESTS = 1000
 
 _UNKNOWN_NAME = "which command it runs is not known"
 _UNKNOWN_ARGUMENT = "what an expansion stands for is not known"
@@ -68,10 +68,7 @@ class Commands:
     def _add(self, request: Request) -> None:
         self._found.setdefault(request)
         if len(self._found) > _MOST_REQUESTS:
-            self._found = dict.fromkeys(list(self._found)[:_MOST_REQUESTS])
-            self._found.setdefault(
-                Request(permission="bash", value="...", why="it asks for too much", understood=False)
-            )
+            raise NotUnderstood("it asks for too much to be judged")
 
     # --- commands ---
 
@@ -85,12 +82,14 @@ class Commands:
         given, fault = self._given(words, state, fault)
         unwrapped = wrappers.unwrap(words)
         inside = [self._inner(inner, state) for inner in unwrapped.inners] if unwrapped else []
-        own = given[: unwrapped.took] if unwrapped and unwrapped.took is not None else given
+        own = unwrapped.own if unwrapped and unwrapped.own is not None else given
         used = arguments.accesses_of(own, lambda word: self._is_directory(word, state))
         fault = fault or (unwrapped.fault if unwrapped else "") or used.fault
         if not fault and state.directories is None and len(own) > 1 and not arguments.is_inert(name):
             fault = _UNKNOWN_DIRECTORY
-        self._add(self._request(words, fault))
+        request = self._request(words, fault)
+        # Of a command that runs another, an approval for good would cover whatever it runs.
+        self._add(request.model_copy(update={"always": ""}) if inside else request)
         if "/" in name:
             self._access(Access("read", literal(name)), state)
         for access in used.paths:
@@ -108,14 +107,15 @@ class Commands:
             if not word.pattern:
                 given.append(word)
                 continue
-            found = self._matching(word, state)
+            found = self.matching(word, state)
             if found is None:
                 fault = fault or _TOO_MANY
             # Where nothing matches, the pattern is given as it is.
             given += [literal(path) for path in found] if found else [word._replace(pattern="")]
         return given, fault
 
-    def _matching(self, word: Word, state: State) -> tuple[str, ...] | None:
+    def matching(self, word: Word, state: State) -> tuple[str, ...] | None:
+        """The files that wildcards stand for; None where that is not known, or they are too many."""
         if state.strange or word.home or state.directories is None:
             return None
         try:
@@ -217,7 +217,7 @@ class Commands:
         elif word.value is None:
             self._add(Request(permission=permission, value=word.shown, why=_UNKNOWN_ARGUMENT, understood=False))
         else:
-            found = self._matching(word, state) if word.pattern else ()
+            found = self.matching(word, state) if word.pattern else ()
             if found is None:
                 self._add(Request(permission=permission, value=word.shown, why=_TOO_MANY, understood=False))
             for one in [literal(path) for path in found or ()] or [word]:

@@ -12,7 +12,7 @@ from offline_agent.guard.shell_expand import Expansion, text_of
 from offline_agent.guard.shell_simple import Simple, arguments_after, field_of
 from offline_agent.guard.shell_state import Outcome, State, joined, same
 from offline_agent.guard.shell_text import NotUnderstood, parse
-from offline_agent.guard.shell_words import Word
+from offline_agent.guard.shell_words import Word, literal
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -209,7 +209,9 @@ class Judge:
         name = text_of(field_of(node, "variable"))
         body = field_of(node, "body")
         nodes = node.children_by_field_name("value")
-        words = [word for value in nodes for word in self._expansion.words(value, state)]
+        words = [
+            one for value in nodes for word in self._expansion.words(value, state) for one in self._globbed(word, state)
+        ]
         values = [word.value for word in words if word.value is not None and not word.pattern and not word.home]
         chooses = node.children[0].type == "select" or not any(child.type == "in" for child in node.children)
         if chooses or len(values) != len(words) or len(values) > _MOST_ROUNDS or not variables.keeps_value(name):
@@ -219,6 +221,10 @@ class Judge:
         for value in values:
             state = self._round(body, state.with_value(name, value))
         return same(state)
+
+    def _globbed(self, word: Word, state: State) -> list[Word]:
+        found = self._commands.matching(word, state) if word.pattern else ()
+        return [literal(path) for path in found] if found else [word]
 
     def _round(self, body: "Node", state: State) -> State:
         return joined(state, self._statement(body, state).either)

@@ -28,8 +28,9 @@ _ONE_LINE = frozenset(
     "file_redirect",
     "herestring_redirect",
     "redirected_statement",
-    "concatenation",
 }
+_NOTHING = re.compile(rb"")
+_ONE_WORD = frozenset({"concatenation", "simple_expansion", "brace_expression"})
 _HIDDEN = {"Cc": "a control character", "Cf": "an invisible character", "Zs": "a space that is none"}
 _HIDDEN |= dict.fromkeys(("Zl", "Zp"), "a line break that is none") | dict.fromkeys(("Cs",), "a byte that is not UTF-8")
 _HIDDEN |= dict.fromkeys(("Co", "Cn"), "a character that no screen shows")
@@ -41,7 +42,12 @@ _EXPANSIONS = frozenset(
 )
 _WORDS = _STRINGS | _EXPANSIONS | {"word", "number", "concatenation", "file_descriptor", "special_variable_name"}
 # Words for bash, but only in these places.
-_MARKS = {"test_command": ("[", "[[", "]", "]]"), "compound_statement": ("{", "}"), "negated_command": ("!",)}
+_MARKS = {
+    "test_command": ("[", "[[", "]", "]]"),
+    "compound_statement": ("{", "}"),
+    "negated_command": ("!",),
+    "command": ("==", "=~"),
+}
 _DESCRIPTOR = re.compile(r"\d+|\{\w+\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+")
 _LIVE = re.compile(r"(?:[^\\]|^)(?:\\\\)*(?:`|\$[({\[]|[<>]\()")
@@ -87,7 +93,8 @@ def _check(root: "Node", data: bytes) -> None:
     """Every token in its order, with what is between them."""
     if not _BLANK.fullmatch(data, 0, root.start_byte) or not _BLANK.fullmatch(data, root.end_byte):
         raise NotUnderstood("it begins or ends with what no token accounts for")
-    waiting, seen, word_ended = [(root, 0, False)], 0, -1
+    waiting, seen = [(root, 0, False)], 0
+    word_ended, last_word = -1, ""
     while waiting:
         node, level, in_word = waiting.pop()
         children = node.children
@@ -95,10 +102,12 @@ def _check(root: "Node", data: bytes) -> None:
         if level > MOST_LEVELS or seen > _MOST_NODES:
             raise NotUnderstood("it is nested too deeply or too long")
         is_word = not in_word and _is_word(node)
+        if node.type == "file_redirect" and node.start_byte == word_ended and _DESCRIPTOR.fullmatch(last_word):
+            raise NotUnderstood("a redirection has no plain descriptor")
         if is_word:
             if node.start_byte == word_ended:
                 raise NotUnderstood("two words stand together")
-            word_ended = node.end_byte
+            word_ended, last_word = node.end_byte, (node.text or b"").decode("utf-8")
         if not children:
             _check_token(node, data)
         elif node.type not in _TEXTS:
@@ -116,7 +125,7 @@ def _is_word(node: "Node") -> bool:
 
 def _check_gaps(node: "Node", children: "list[Node]", data: bytes) -> None:
     at = node.start_byte
-    blank = _SPACE if node.type in _ONE_LINE else _BLANK
+    blank = _NOTHING if node.type in _ONE_WORD else _SPACE if node.type in _ONE_LINE else _BLANK
     for start, end in [*((child.start_byte, child.end_byte) for child in children), (node.end_byte, node.end_byte)]:
         if start < at or not blank.fullmatch(data, at, start):
             raise NotUnderstood(f"nothing accounts for {data[at:start].decode('utf-8', 'replace')!r}")

@@ -22,7 +22,10 @@ _LIVE = frozenset("'\"`;&|()<> \t\n")
 _STARTS_EXPANSION = re.compile(r"\$[A-Za-z0-9_({\[@*#?$!'\"-]")
 _ESCAPES = {"a": 7, "b": 8, "e": 27, "E": 27, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _ESCAPES |= {character: ord(character) for character in "\\'\"?"}
-_ANSI = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|([abeEfnrtv\\'\"?])|(.))|([^\\]+)", re.DOTALL)
+_ANSI = re.compile(
+    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u00([0-7][0-9A-Fa-f])(?![0-9A-Fa-f])|([abeEfnrtv\\'\"?])|(.))|([^\\]+)",
+    re.DOTALL,
+)
 _SEQUENCE = re.compile(r"(-?\d{1,6})\.\.(-?\d{1,6})(?:\.\.(-?\d{1,6}))?|([a-z])\.\.([a-z])|([A-Z])\.\.([A-Z])")
 
 
@@ -220,9 +223,9 @@ def in_quotes(text: str) -> list[Bit]:
 def ansi(text: str) -> list[Bit]:
     """`$'...'`. What gives bytes that are no UTF-8, or depends on the locale, is not known."""
     data = bytearray()
-    for octal, hexadecimal, named, other, run in _ANSI.findall(text[2:-1]):
-        if octal or hexadecimal:
-            data.append(int(octal, 8) & 255 if octal else int(hexadecimal, 16))
+    for octal, hexadecimal, ascii_, named, other, run in _ANSI.findall(text[2:-1]):
+        if octal or hexadecimal or ascii_:
+            data.append(int(octal, 8) & 255 if octal else int(hexadecimal or ascii_, 16))
         elif named:
             data.append(_ESCAPES[named])
         elif other in ("x", "u", "U", "c"):

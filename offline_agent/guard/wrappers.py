@@ -32,12 +32,12 @@ class Inner(NamedTuple):
 
 
 class Unwrapped(NamedTuple):
-    """What is inside a command; `fault` says what of the wrapper itself is not understood. `took` is how many of its words are its
-    own, so that files are looked for among those only."""
+    """What is inside a command; `fault` says what of the wrapper itself is not understood. Files are looked for among its `own`
+    words; None are all."""
 
     inners: tuple[Inner, ...] = ()
     fault: str = ""
-    took: int | None = None
+    own: tuple[Word, ...] | None = None
 
 
 class _Shape(NamedTuple):
@@ -117,8 +117,8 @@ def _shaped(words: Sequence[Word], shape: _Shape) -> Unwrapped:
     if at is None:
         return Unwrapped(fault=_UNKNOWN)
     if stopped:
-        return Unwrapped(took=len(words))
-    assignments = []
+        return Unwrapped(own=tuple(words[:1]))
+    options, assignments = at, []
     while shape.assigns and at < len(words) and _is_assignment(words[at], words[0].value == "time"):
         assignments.append(words[at])
         at += 1
@@ -126,9 +126,9 @@ def _shaped(words: Sequence[Word], shape: _Shape) -> Unwrapped:
     if any(word.value is None or word.pattern for word in words[:at]):
         return Unwrapped(fault=_UNKNOWN)
     if at >= len(words):
-        return Unwrapped(took=len(words))
+        return Unwrapped(own=tuple(words[:1]))
     inner = Inner(tuple(words[at:]), None, shape.fault, shape.here, False, directory, tuple(assignments))
-    return Unwrapped((inner,), took=at)
+    return Unwrapped((inner,), own=(*words[:options], *words[at - shape.skips : at]))
 
 
 def _is_assignment(word: Word, of_shell: bool) -> bool:
@@ -209,15 +209,17 @@ def _shell(words: Sequence[Word]) -> Unwrapped:
         at += 1
     if at >= len(words):
         if any(word.value in ("--version", "--help") for word in words[1:]):
-            return Unwrapped(took=len(words))
+            return Unwrapped(own=tuple(words[:1]))
         return Unwrapped(fault="what it runs comes from its input")
-    return _line(words[at], at + 1) if command else Unwrapped()
+    return _line(words, at) if command else Unwrapped()
 
 
-def _line(word: Word, took: int, *, here: bool = False, later: bool = False) -> Unwrapped:
+def _line(words: Sequence[Word], at: int, *, later: bool = False) -> Unwrapped:
+    """The word at a place is a line."""
+    word = words[at]
     if word.value is None or word.home:
         return Unwrapped(fault="the line that it runs is not known")
-    return Unwrapped((Inner(line=word.value, here=here, later=later),), took=took)
+    return Unwrapped((Inner(line=word.value, later=later),), own=(*words[:at], *words[at + 1 :]))
 
 
 def _su(words: Sequence[Word]) -> Unwrapped:
@@ -226,7 +228,7 @@ def _su(words: Sequence[Word]) -> Unwrapped:
         if text is None:
             return Unwrapped(fault=_UNKNOWN)
         if text in ("-c", "--command", "--session-command") and at + 1 < len(words):
-            return _line(words[at + 1], at + 2)
+            return _line(words, at + 1)
         if text.startswith(("-c", "--c", "--s")) or (text[:1] == "-" and "c" in text and not text.startswith("--")):
             return Unwrapped(fault=_UNKNOWN)
     return Unwrapped(fault="what it runs comes from its input")
@@ -236,14 +238,14 @@ def _eval(words: Sequence[Word]) -> Unwrapped:
     rest = words[2:] if len(words) > 1 and words[1].value == "--" else words[1:]
     if any(word.value is None or word.home or word.pattern for word in rest):
         return Unwrapped(fault="the line that it runs is not known")
-    return Unwrapped((Inner(line=" ".join(word.value or "" for word in rest), here=True),), took=len(words))
+    return Unwrapped((Inner(line=" ".join(word.value or "" for word in rest), here=True),), own=tuple(words[:1]))
 
 
 def _trap(words: Sequence[Word]) -> Unwrapped:
     rest = words[2:] if len(words) > 1 and words[1].value == "--" else words[1:]
     if not rest or rest[0].value in ("-", "", "-l", "-p") or (len(rest) == 1 and rest[0].value is not None):
-        return Unwrapped(took=len(words))
-    return _line(rest[0], len(words), later=True)
+        return Unwrapped(own=tuple(words[:1]))
+    return _line((words[0], rest[0]), 1, later=True)
 
 
 def _watch(words: Sequence[Word]) -> Unwrapped:
@@ -253,9 +255,9 @@ def _watch(words: Sequence[Word]) -> Unwrapped:
     if at is None or any(word.value is None or word.pattern or word.home for word in words[at:]):
         return Unwrapped(fault=_UNKNOWN)
     if at >= len(words):
-        return Unwrapped(took=at)
+        return Unwrapped(own=tuple(words))
     line = " ".join(word.value or "" for word in words[at:])
-    return Unwrapped((Inner(line=line), Inner(tuple(words[at:]))), took=at)
+    return Unwrapped((Inner(line=line), Inner(tuple(words[at:]))), own=tuple(words[:at]))
 
 
 def _parallel(words: Sequence[Word]) -> Unwrapped:
@@ -264,7 +266,7 @@ def _parallel(words: Sequence[Word]) -> Unwrapped:
     end = next((at for at, word in enumerate(rest) if (word.value or "").startswith((":::", "::::"))), len(rest))
     if not rest[:end] or rest[0].value is None or rest[0].value.startswith("-"):
         return Unwrapped(fault=_FROM_INPUT)
-    return Unwrapped((Inner(tuple(rest[:end]), fault=_FROM_INPUT),), fault=_FROM_INPUT, took=1)
+    return Unwrapped((Inner(tuple(rest[:end]), fault=_FROM_INPUT),), fault=_FROM_INPUT, own=(words[0], *rest[end:]))
 
 
 def _env(words: Sequence[Word]) -> Unwrapped:
@@ -302,7 +304,9 @@ def _fd(words: Sequence[Word]) -> Unwrapped | None:
     """fd, which runs what follows -x or -X."""
     for at, word in enumerate(words[1:], 1):
         if word.value in ("-x", "-X", "--exec", "--exec-batch") and at + 1 < len(words):
-            return Unwrapped((Inner(tuple(words[at + 1 :]), fault="what it is run with is found only then"),), took=at)
+            return Unwrapped(
+                (Inner(tuple(words[at + 1 :]), fault="what it is run with is found only then"),), own=tuple(words[:at])
+            )
         text = word.value or ""
         if text.startswith("--exec") or (text[:1] == "-" and text[:2] != "--" and not set("xX").isdisjoint(text)):
             return Unwrapped(fault=_UNKNOWN)
@@ -315,10 +319,10 @@ def _git(words: Sequence[Word]) -> Unwrapped | None:
     if texts[1:3] == ["submodule", "foreach"]:
         rest = [word for word in words[3:] if word.value not in ("--recursive", "--quiet", "-q")]
         if len(rest) == 1 and rest[0].value is not None:
-            return Unwrapped((Inner(line=rest[0].value, fault=_LATER),), took=len(words))
-        return Unwrapped((Inner(tuple(rest), fault=_LATER),) if rest else (), took=len(words))
+            return Unwrapped((Inner(line=rest[0].value, fault=_LATER),), own=tuple(words[:3]))
+        return Unwrapped((Inner(tuple(rest), fault=_LATER),) if rest else (), own=tuple(words[:3]))
     if texts[1:3] == ["bisect", "run"] and len(words) > 3:
-        return Unwrapped((Inner(tuple(words[3:]), fault=_LATER),), took=len(words))
+        return Unwrapped((Inner(tuple(words[3:]), fault=_LATER),), own=tuple(words[:3]))
     return None
 
 
