@@ -56,6 +56,8 @@ in_store() {
         -c core.sshCommand=false -c core.alternateRefsCommand=false -c protocol.allow=never -c safe.directory='*' "${@:2}"
 }
 git_directory=$1; shift
+# Or a file .git/commondir, which a command can make, would have git look at other objects.
+export GIT_COMMON_DIR="$git_directory" GIT_OBJECT_DIRECTORY="$git_directory/objects"
 if [ $# -gt 0 ]; then
     printf '%s\n' "$@" | in_store "$git_directory" cat-file --batch-check='%(objecttype)' | tr '\n' '\0' || exit
 fi
@@ -105,13 +107,15 @@ class History:
         self._clock = clock
         self._directories: list[Path] = []
         self._looked = -_LOOK_AGAIN_SECONDS
+        self._held: dict[Path, str] = {}  # by git directory: why it is hidden
         self._known: dict[Path, tuple[object, str]] = {}  # by git directory: in what state it was, and why it is hidden
 
     def hides(self, present: Sequence[str] = ()) -> HistoryVerdict:
         """Whether the objects must be hidden. `present` are the denied files that exist, relative to the root.
 
         A few milliseconds where neither objects, index nor denied files have changed since the last time, else git's time for all
-        commits, at most `seconds` in all.
+        commits, at most `seconds` in all. What was once found stays found: a command that may change the index, or git's other
+        files, cannot make it seem gone.
         """
         until = self._clock() + self._seconds
         files = [file for path in present if (file := self._root / path).is_file()]
@@ -128,6 +132,8 @@ class History:
 
     def _note(self, directory: Path, files: Sequence[Path], until: float) -> str:
         """Why the objects of one git directory must be hidden; empty where they need not be."""
+        if directory in self._held:
+            return self._held[directory]
         state, newest = _state(directory, files)
         known = self._known.get(directory)
         if known is not None and known[0] == state:
@@ -139,12 +145,13 @@ class History:
         return note
 
     def _look(self, directory: Path, files: Sequence[Path], until: float) -> str:
-        where = os.path.relpath(directory, self._root)
+        hidden = f"The git objects in {os.path.relpath(directory, self._root)} are hidden from commands, since they"
         try:
-            why = self._found(directory, files, until)
+            if why := self._found(directory, files, until):
+                self._held[directory] = f"{hidden} {why}."
         except _Unknown as unknown:
-            why = f"could not be searched for what is in denied files: {unknown}"
-        return f"The git objects in {where} are hidden from commands, since they {why}." if why else ""
+            return f"{hidden} could not be searched for what is in denied files: {unknown}."
+        return self._held.get(directory, "")
 
     def _found(self, directory: Path, files: Sequence[Path], until: float) -> str:
         """What the objects have. Raises _Unknown."""
@@ -212,12 +219,20 @@ def git_directories(root: Path) -> Iterator[Path]:
         except OSError:
             continue
         names = {entry.name for entry in entries}
-        if {"HEAD", "objects"} <= names and os.path.isdir(os.path.join(here, "objects")):
+        if "objects" in names and _is_git(os.path.join(here, "objects"), "HEAD" in names):
             yield Path(here)
             entries = [entry for entry in entries if entry.name == "modules"]
         elif ".git" in names and (pointed := _elsewhere(Path(here), root)) is not None:
             yield pointed
         waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _is_git(objects: str, head: bool) -> bool:
+    """Whether a git directory has those objects. Without HEAD git takes it for none, but a command that removed HEAD can bring it
+    back."""
+    return os.path.isdir(objects) and (
+        head or all(os.path.isdir(os.path.join(objects, name)) for name in ("info", "pack"))
+    )
 
 
 def object_ids(file: Path, kind: str) -> Iterator[str]:

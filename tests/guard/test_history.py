@@ -154,6 +154,18 @@ def with_other_names(root: Path) -> None:
     removed(root, "keys/ünïcode\nname")
 
 
+def with_other_objects_pointed_at(root: Path) -> None:
+    git(root, "clone", "--quiet", ".", "../clean")
+    commit(root, ".env")
+    removed(root)
+    write(root, ".git/commondir", "../../clean/.git\n")
+
+
+def without_a_head(root: Path) -> None:
+    commit(root, ".env")
+    (root / ".git/HEAD").unlink()
+
+
 HELD: dict[str, Callable[[Path], None]] = {
     "committed": lambda root: commit(root, ".env"),
     "committed further down": lambda root: commit(root, "a/b/.env"),
@@ -179,6 +191,8 @@ HELD: dict[str, Callable[[Path], None]] = {
     "a pack": with_a_pack,
     "hostile settings": with_hostile_settings,
     "odd names": with_other_names,
+    "other objects pointed at": with_other_objects_pointed_at,
+    "no HEAD": without_a_head,
 }
 
 
@@ -357,16 +371,26 @@ def test_git_is_run_again_only_for_what_changed(root: Path) -> None:
     assert len(runs.commands) == 1
     commit(root, "src/a", "a")
     assert not history.hides().held
-    commit(root, ".env")
-    assert history.hides([".env"]).held
     time.sleep(0.06)
-    assert history.hides([".env"]).held
+    assert not history.hides().held
     count = len(runs.commands)
-    assert history.hides([".env"]).held
-    assert len(runs.commands) == count
-    write(root, ".env", "other")
-    assert history.hides([".env"]).held
+    write(root, ".env", "never committed")
+    assert not history.hides([".env"]).held
     assert len(runs.commands) == count + 1
+    commit(root)
+    assert history.hides([".env"]).held
+    assert history.hides([".env"]).held
+    assert len(runs.commands) == count + 2
+
+
+def test_what_was_found_stays_found(root: Path) -> None:
+    write(root, ".env")
+    git(root, "add", "--force", ".env")
+    history = History(root, denied, Runs(root), seconds=60)
+    assert history.hides().held
+    (root / ".git/index").unlink()
+    assert not verdict(root).held
+    assert history.hides().held
 
 
 def test_a_change_just_after_the_look_is_seen(root: Path) -> None:
