@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from offline_agent.actions import FileImage
-from offline_agent.guard.images import capture, shown
+from offline_agent.guard.beneath import shown
+from offline_agent.guard.images import capture
 from offline_agent.guard.turns import Kept, Turn
 
 _FILES, _LINES = 5, 40  # of differences that are shown

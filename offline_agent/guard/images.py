@@ -1,7 +1,7 @@
 """Takes an image of a path, and makes the path as an image says.
 
-No symbolic link is followed on the way or at the end: each step down from the root is opened by itself, so that nobody who changes
-the tree meanwhile can lead out of it. Nothing that is opened can block or has an effect by being opened: only regular files are.
+No symbolic link is followed on the way (beneath.py) or at the end. Nothing that is opened can block or has an effect by being
+opened: only regular files are.
 
 An image does not hold extended attributes, ACLs, which names are hard links of one file, and the owner where it is not passed on.
 """
@@ -11,18 +11,27 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from offline_agent.actions import FileImage
 from offline_agent.errors import GuardError
+from offline_agent.guard.beneath import (
+    DOWN,
+    READ,
+    ThroughLink,
+    existing,
+    explained,
+    parent_of,
+    relative,
+    shown,
+    status_in,
+)
 
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
 
-_DOWN = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "it is a named pipe"),
@@ -36,14 +45,10 @@ class FileChanged(GuardError):
     """A file was written while it was read. Try again."""
 
 
-class ThroughLink(GuardError):
-    """The way to a path leads through a symbolic link, so nothing in the tree has that path."""
-
-
 class Captured(NamedTuple):
     """An image, what the file has in it, and its owner and group. `why` says, of an image that is lost, what keeps its content from
-    being kept. `inode` is a file's. The content is read when it is iterated, which raises
-    FileChanged where it is no longer that of the image."""
+    being kept. `inode` is a file's. The content is read when it is iterated, which raises FileChanged where it is no longer that of
+    the image."""
 
     image: FileImage
     content: Iterable[bytes] = ()
@@ -52,27 +57,14 @@ class Captured(NamedTuple):
     inode: int = 0
 
 
-def relative(path: str) -> str:
-    """The path in the one way that it is written here. Raises GuardError for one that leads out of the root."""
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
-        raise GuardError(f"{shown(path)} is no path below the repository. Give it relative to the repository's root.")
-    return str(pure)
-
-
-def shown(path: str) -> str:
-    """A path as a terminal and JSON can take it: names need not be UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def capture(root: Path, path: str, longest: int) -> Captured:
     """What is at `path`, below `root`. A file of more than `longest` bytes is lost, as is what is neither file, directory nor link.
 
     Raises GuardError where the way leads through a symbolic link or cannot be gone.
     """
     path = relative(path)
-    with _explained("read", path), _parent(root, path) as (parent, name):
-        status = _status(parent, name)
+    with explained("read", path), parent_of(root, path) as (parent, name):
+        status = status_in(parent, name)
         if status is None:
             return Captured(FileImage(path=path, kind="absent"))
         if stat.S_ISREG(status.st_mode):
@@ -95,7 +87,7 @@ def restore(root: Path, image: FileImage, content: Iterable[bytes] = (), owner: 
     Raises GuardError where the way leads through a symbolic link, where something is in the way (a directory where a file belongs,
     a directory that is not empty where nothing does) and where it cannot be written.
     """
-    with _explained("restored", image.path), _parent(root, image.path) as (parent, name):
+    with explained("restored", image.path), parent_of(root, image.path) as (parent, name):
         match image.kind:
             case "absent":
                 _remove(parent, name)
@@ -107,74 +99,8 @@ def restore(root: Path, image: FileImage, content: Iterable[bytes] = (), owner: 
 
 def sweep(root: Path, path: str) -> None:
     """Removes what a `restore` of that path left behind when it was killed. Raises GuardError."""
-    with _explained("restored", path), suppress(FileNotFoundError, ThroughLink), _parent(root, path) as (parent, _):
-        os.unlink(_beside(path), dir_fd=_existing(parent))
-
-
-def names_in(root: Path, path: str) -> list[str]:
-    """The paths of what is in the directory `path`, in order; none where it is no directory, or beyond a symbolic
-    link. Raises GuardError."""
-    with suppress(ThroughLink), _explained("read", path), _parent(root, path) as (parent, name):
-        if parent < 0:
-            return []
-        try:
-            descriptor = os.open(name, _READ | os.O_DIRECTORY, dir_fd=parent)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        try:
-            return sorted(below if path == "." else f"{path}/{below}" for below in os.listdir(descriptor))
-        finally:
-            os.close(descriptor)
-    return []
-
-
-def status_of(root: Path, path: str) -> os.stat_result | None:
-    """What lstat(2) says; None where there is nothing, as beyond a symbolic link. Raises GuardError."""
-    with suppress(ThroughLink), _explained("read", path), _parent(root, path) as (parent, name):
-        return _status(parent, name)
-    return None
-
-
-@contextmanager
-def _parent(root: Path, path: str) -> Iterator[tuple[int, str]]:
-    """The directory that `path` is in, opened as a place only, and the last name. The descriptor is -1 where there is no such
-    directory. Raises GuardError where the way leads through a symbolic link."""
-    *steps, name = path.split("/")
-    descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for step in steps:
-            below = _down(descriptor, step, path)
-            os.close(descriptor)
-            descriptor = below
-            if below < 0:
-                break
-        yield descriptor, name
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-
-
-def _down(descriptor: int, step: str, path: str) -> int:
-    try:
-        return os.open(step, _DOWN, dir_fd=descriptor)
-    except FileNotFoundError:
-        return -1
-    except NotADirectoryError:
-        status = _status(descriptor, step)
-        if status is not None and stat.S_ISLNK(status.st_mode):
-            raise ThroughLink(
-                f"{shown(path)} leads through the symbolic link {shown(step)}, which may lead anywhere. Name the place itself."
-            ) from None
-        return -1
-
-
-def _status(parent: int, name: str) -> os.stat_result | None:
-    if parent < 0:
-        return None
-    try:
-        return os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+    with explained("restored", path), suppress(FileNotFoundError, ThroughLink), parent_of(root, path) as (parent, _):
+        os.unlink(_beside(path), dir_fd=existing(parent))
 
 
 def _file(root: Path, path: str, parent: int, name: str, status: os.stat_result, longest: int) -> Captured:
@@ -212,7 +138,7 @@ class _Content:
 
     def __iter__(self) -> Iterator[bytes]:
         path, digest = self._image.path, hashlib.sha256()
-        with _explained("read", path), self._opened() as file:
+        with explained("read", path), self._opened() as file:
             while piece := file.read(PIECE):
                 digest.update(piece)
                 yield piece
@@ -220,13 +146,13 @@ class _Content:
             raise FileChanged(f"{shown(path)} is being written while it is read. Try again when that has ended.")
 
     def _opened(self) -> io.FileIO:
-        with _parent(self._root, self._image.path) as (parent, name):
+        with parent_of(self._root, self._image.path) as (parent, name):
             return io.FileIO(_open_file(parent, name))
 
 
 def _open_file(parent: int, name: str) -> int:
     """Raises FileChanged for what is no regular file any more."""
-    descriptor = os.open(name, _READ, dir_fd=parent)
+    descriptor = os.open(name, READ, dir_fd=parent)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
@@ -253,7 +179,7 @@ def _owner(status: os.stat_result) -> tuple[int, int]:
 
 
 def _remove(parent: int, name: str) -> None:
-    status = _status(parent, name)
+    status = status_in(parent, name)
     if status is None:
         return
     if stat.S_ISDIR(status.st_mode):
@@ -264,9 +190,9 @@ def _remove(parent: int, name: str) -> None:
 
 def _make_directory(parent: int, name: str, image: FileImage, owner: tuple[int, int] | None) -> None:
     with suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=_existing(parent))
+        os.mkdir(name, 0o700, dir_fd=existing(parent))
         _own(parent, name, owner)
-    descriptor = os.open(name, _DOWN, dir_fd=parent)
+    descriptor = os.open(name, DOWN, dir_fd=parent)
     try:
         # By this way, since a descriptor that is a place only has no fchmod(2), and another takes leave to read.
         os.chmod(f"/proc/self/fd/{descriptor}", image.mode)
@@ -278,7 +204,7 @@ def _make_directory(parent: int, name: str, image: FileImage, owner: tuple[int, 
 def _replace(parent: int, name: str, image: FileImage, content: Iterable[bytes], owner: tuple[int, int] | None) -> None:
     beside = _beside(image.path)
     with suppress(FileNotFoundError):
-        os.unlink(beside, dir_fd=_existing(parent))  # of one that was killed
+        os.unlink(beside, dir_fd=existing(parent))  # of one that was killed
     try:
         if image.kind == "symlink":
             os.symlink(image.target, beside, dir_fd=parent)
@@ -317,19 +243,3 @@ def _accessed(parent: int, name: str) -> int:
 def _beside(path: str) -> str:
     """The name under which a path is made before it is put in place: always the same, so that what a kill leaves is found."""
     return f".offline-agent-{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}"
-
-
-def _existing(parent: int) -> int:
-    if parent < 0:
-        raise FileNotFoundError(2, "there is no such directory to be in")
-    return parent
-
-
-@contextmanager
-def _explained(done: str, path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise GuardError(
-            f"{shown(path)} cannot be {done}: {error.strerror}. Check what is there, and that you may write there."
-        ) from None

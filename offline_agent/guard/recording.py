@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from offline_agent.actions import FileImage
-from offline_agent.guard.images import Captured, FileChanged, capture, look, names_in, relative, status_of
+from offline_agent.guard.beneath import names_in, relative, status_of
+from offline_agent.guard.images import Captured, FileChanged, capture, look
 from offline_agent.guard.turns import Side, Turn, parents
 
 _TRIES = 3  # at reading a file that is being written

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from offline_agent.actions import FileImage
-from offline_agent.guard.images import Captured, look, names_in, restore, shown, status_of, sweep
+from offline_agent.guard.beneath import names_in, shown, status_of
+from offline_agent.guard.images import Captured, look, restore, sweep
 from offline_agent.guard.turns import Kept, Side, Turn, parents
 
 _OWN = 0o700

@@ -519,6 +519,25 @@ def test_a_repository_that_may_not_be_written(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(tmp_path / "tree")], check=True)
 
 
+@as_root
+def test_where_case_makes_no_difference_two_names_are_one_file(place: Place) -> None:
+    """A bind mount stands in for such a file system, which few kernels have."""
+    (place.root / "SRC").mkdir()
+    mount = ["mount", "--bind", str(place.root / "src"), str(place.root / "SRC")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount here")
+    try:
+        start = look(place.root)
+        place.turn("one", lambda: place.write("src/a.py", "one"), lambda: place.write("SRC/a.py", "two"))
+        assert place.undo.turns()[0].paths == ("src/a.py",)
+        place.undo.undo()
+        assert look(place.root) == start
+        place.undo.redo()
+        assert (place.root / "src/a.py").read_text() == "two"
+    finally:
+        subprocess.run(["umount", "-l", str(place.root / "SRC")], check=True)
+
+
 OTHER_USER = """
 import sys; from pathlib import Path; from tests.guard.test_undo import Place
 from tests.guard.trees import look
