@@ -15,6 +15,7 @@ from offline_agent.vault.credentials import Credentials
 from offline_agent.vault.journal import DIRECTORY as JOURNALS
 from offline_agent.vault.journal import SealedJournals, each_repository
 from offline_agent.vault.logs import Logs
+from offline_agent.vault.outputs import forget_outputs
 from offline_agent.vault.repositories import Repositories
 from offline_agent.vault.schema import LOGS_NAME, MAIN, MAIN_NAME
 from offline_agent.vault.sessions import Sessions
@@ -55,7 +56,7 @@ class Archive:
 
     @cached_property
     def sessions(self) -> Sessions:
-        return Sessions(self.main, forget=lambda: self.states.sweep())
+        return Sessions(self.main, forget=self._forget_gone)
 
     @cached_property
     def audit(self) -> AuditChain:
@@ -97,6 +98,12 @@ class Archive:
             blobs=sum(pruned.blobs for pruned in gone),
             bytes=sum(pruned.bytes for pruned in gone) + self._prune_journals(),
         )
+
+    def _forget_gone(self) -> None:
+        """What was kept of sessions that are not stored any more."""
+        self.states.sweep()
+        stored = {session for (session,) in self.main.execute("SELECT id FROM sessions")}
+        forget_outputs(self.blobs, stored.__contains__)
 
     def journal_faults(self) -> Iterator[str]:
         """One sentence for each turn whose undoing is not as it was written. Raises a StorageError."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from offline_agent.protocols import Outputs
 from offline_agent.settings import LogSettings, VaultSettings
+from offline_agent.types import Message
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.outputs import KIND, SealedOutputs, forget_outputs
 from offline_agent.vault.plain import PlainVault
@@ -82,3 +83,13 @@ def test_whatever_a_command_wrote(tmp_path_factory: pytest.TempPathFactory, text
     with closing(Archive(PlainVault(root), PlainVault.blob_key, VaultSettings(), LogSettings())) as archive:
         outputs = SealedOutputs(archive.blobs, "a1")
         assert [outputs.find(name) for name in map(outputs.keep, texts)] == [storable(text) for text in texts]
+
+
+def test_the_outputs_of_a_session_go_with_it(archive: Archive) -> None:
+    kept, gone = (archive.sessions.begin("/repo", "m") for _ in range(2))
+    for transcript in (kept, gone):
+        transcript.add(Message(role="user", content="Run it."))
+        SealedOutputs(archive.blobs, transcript.id).keep("what it wrote")
+    archive.sessions.delete(gone.id)
+    assert SealedOutputs(archive.blobs, gone.id).find("output:1") is None
+    assert SealedOutputs(archive.blobs, kept.id).find("output:1") == "what it wrote"
