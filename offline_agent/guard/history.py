@@ -255,14 +255,20 @@ def object_ids(file: Path, kind: str) -> Iterator[str]:
 def _identities(directory: Path, files: Sequence[Path]) -> list[str]:
     """The object ids of the files. Raises _Unknown."""
     try:
-        config = (directory / "config").read_bytes()
-        kind = "sha256" if _SHA256.search(config) else "sha1"
-        identities = [identity for file in files for identity in object_ids(file, kind)]
+        identities = [identity for file in files for identity in object_ids(file, _kind(directory / "config"))]
     except OSError as error:
         raise _Unknown(f"{error.filename or directory} cannot be read") from None
     if len(identities) > _MOST_FILES:
         raise _Unknown(f"there are more than {_MOST_FILES} of these")
     return identities
+
+
+def _kind(config: Path) -> str:
+    """Which hash names the objects. Raises OSError."""
+    try:
+        return "sha256" if _SHA256.search(config.read_bytes()) else "sha1"
+    except FileNotFoundError:
+        return "sha1"
 
 
 def _elsewhere(work_tree: Path, root: Path) -> Path | None:

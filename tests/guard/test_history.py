@@ -431,4 +431,5 @@ def test_a_search_that_takes_too_long_counts_as_held(root: Path) -> None:
 def test_a_denied_file_that_cannot_be_looked_for_counts_as_held(root: Path) -> None:
     (root / ".git/config").unlink()
     (root / ".git/config").mkdir()
-    assert "cannot be read" in verdict(root).note
+    write(root, ".env")
+    assert "cannot be read" in verdict(root, [".env"]).note
