@@ -48,12 +48,13 @@ def explain_fit(settings: Settings, card: ModelCard, path: Path) -> str:
 
 
 class Answerer:
-    """The ChatModel of the settings, which is started when first asked for."""
+    """The ChatModel of the settings, which is started when first asked for; or the one that is `given`, of which is known what it
+    says of itself."""
 
-    def __init__(self, settings: Settings, stored: Stored) -> None:
+    def __init__(self, settings: Settings, stored: Stored, given: ChatModel | None = None) -> None:
         self._settings = settings
         self._stored = stored
-        self._model: ChatModel | None = None
+        self._given = self._model = given
 
     @property
     def card(self) -> ModelCard:
@@ -67,6 +68,9 @@ class Answerer:
 
     @cached_property
     def _named(self) -> tuple[ModelCard, Path]:
+        if self._given is not None:
+            info = self._given.load()
+            return ModelCard(name=info.name, file=info.path, context=info.context), Path(info.path)
         endpoint = self._settings.endpoint
         return (card_of(endpoint), Path()) if endpoint.url else model_of(self._settings)
 

@@ -1,0 +1,5 @@
+from shop.rules.vat import gross
+
+
+def total(nets):
+    return sum(map(gross, nets))

@@ -1,0 +1,3 @@
+from old_name import answer
+
+print(answer())

@@ -1,0 +1,1 @@
+from old_name.core import answer

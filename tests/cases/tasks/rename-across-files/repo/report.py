@@ -1,0 +1,5 @@
+from store import fetch
+
+
+def title(name):
+    return fetch(name)["name"].title()

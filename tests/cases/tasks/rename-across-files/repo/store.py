@@ -1,0 +1,2 @@
+def fetch(name):
+    return {"name": name}
