@@ -14,6 +14,7 @@ from offline_agent.guard.paths import Located
 from offline_agent.guard.shell_state import Outcome, State, same
 from offline_agent.guard.shell_text import NotUnderstood
 from offline_agent.guard.shell_words import Word, literal
+from offline_agent.guard.uses import accesses_of
 
 _SYSTEM = re.compile(r"/(?:usr/)?(?:local/)?s?bin/([^/]+)")
 _DEVICES = re.compile(r"/dev/(null|zero|full|u?random|tty|std(in|out|err)|fd/\d+)")
@@ -58,10 +59,6 @@ class Commands:
         always = "" if variables.is_dangerous(name) or set(name) & set("*?") else f"{name}=*"
         self._add(Request(permission="bash", value=text, why=f"programs may do what {name} says", always=always))
 
-    def called(self, words: Sequence[Word]) -> None:
-        """A function of the line, whose body is judged apart."""
-        self._add(Request(permission="bash", value=_shown(words), why="it is a function of the line"))
-
     def declared(self, words: Sequence[Word]) -> None:
         self._add(self._request(words, "" if all(word.value is not None for word in words) else _UNKNOWN_ARGUMENT))
 
@@ -83,7 +80,7 @@ class Commands:
         unwrapped = wrappers.unwrap(words)
         inside = [self._inner(inner, state) for inner in unwrapped.inners] if unwrapped else []
         own = unwrapped.own if unwrapped and unwrapped.own is not None else given
-        used = arguments.accesses_of(own, lambda word: self._is_directory(word, state))
+        used = accesses_of(own, lambda word: self._is_directory(word, state))
         fault = fault or (unwrapped.fault if unwrapped else "") or used.fault
         if not fault and state.directories is None and len(own) > 1 and not arguments.is_inert(name):
             fault = _UNKNOWN_DIRECTORY

@@ -261,11 +261,12 @@ class Judge:
             return None
         if name in self._running:
             raise NotUnderstood(f"the function {name} calls itself")
-        self._commands.called(words)
         self._running.append(name)
         after = _all([self._statement(body, state).either for body in self._functions[name]])
         self._running.pop()
-        return same(joined(state, after).forgetful())
+        # Where it was defined in a shell of its own, or is defined no more, the name is that of a program.
+        as_program = self._commands.simple(words, state).either
+        return same(joined(joined(state, after), as_program).forgetful())
 
     # --- redirections of whatever stands before them ---
 

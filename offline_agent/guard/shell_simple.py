@@ -101,6 +101,8 @@ class Simple:
         if target.type == "subscript":
             self._expansion.subscript(target, state)
         name = text_of(target).partition("[")[0]
+        if not name.isidentifier():
+            raise NotUnderstood("an assignment names no variable")
         if value is not None and value.type == "array":
             for child in value.children:
                 self._expansion.inside(child, state)

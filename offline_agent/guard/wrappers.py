@@ -6,7 +6,7 @@ and of bash; one that is not known, where a command could hide behind it, makes 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from offline_agent.guard.shell_words import Word, literal
@@ -339,8 +339,3 @@ _SPECIAL: dict[str, Callable[[Sequence[Word]], Unwrapped | None]] = {
     "fdfind": _fd,
     "git": _git,
 }
-
-
-def names() -> Iterator[str]:
-    """Every command that is known to run others."""
-    yield from sorted({*_SHAPES, *_SPECIAL, *SHELLS})

@@ -250,6 +250,7 @@ def ran_by_bash(line: str, directory: Path, log: Path) -> list[str]:
 @example("x='a[$(bbb)]'; echo $((x))")
 @example("time x+=b aaa")
 @example("aaa || # c\nbbb")
+@example("1= aaa")
 def test_bash_runs_nothing_that_was_not_judged(tmp_path: Path, line: str) -> None:
     place = tmp_path / "place"
     place.mkdir(exist_ok=True)
