@@ -41,6 +41,7 @@ def repository(path: Path) -> Path:
         subprocess.run([*git, *command], check=True)
     (path / ".git" / "hooks").mkdir(exist_ok=True)
     (path / ".git" / "hooks" / "pre-commit").write_text("#!/bin/sh\n")
+    (path / ".git" / "hooks" / "pre-commit").chmod(0o755)
     (path / ".env").write_text("TOKEN=verysecret\n")
     return Path(os.path.realpath(path))
 
