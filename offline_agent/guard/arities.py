@@ -1,8 +1,7 @@
 """How wide an approval for good is: `git commit -m x` is approved as `git commit *`, never as `git *`.
 
 Most programs do one thing, and are approved by their first word. The table has those whose first words say what they do, as
-OpenCode
-has it, so that approvals mean the same. Some are never approved for good, because their words do not say what they do.
+OpenCode has it, so that approvals mean the same. Some are never approved for good, because their words do not say what they do.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Which files a git command uses: paths after `--`, `REV:PATH`, and what its options name.
 
 What is in the history of a file that may not be read is asked for as that file. Wildcards that git reads itself, and options that
-make
-it run something, are not understood.
+make it run something, are not understood.
 """
 
 import re

@@ -1,10 +1,10 @@
 """What the arguments of well-known commands are, as declarations: which are files to read, which are changed, which is no file at
 all.
 
-The permission of an argument is `read`, `edit`, `list`, `read+edit`, empty for what is no path, or `look`: a path if there is such
-a file, or if it is written like one that is outside. Options are written out: `-e --regexp`. `values` are those whose value is no
-path, `reads` and `edits` those whose value is one, `runs` those that name a program or hold code, `changes` those with which every
-argument is changed, `supplies` those that take the place of the first (or, with `last`, of the last) argument.
+The permission of an argument is `read`, `edit`, `list`, `read+edit`, empty for what is no path, or `look`: a path if there is
+such a file, or if it is written like one that is outside. Options are written out: `-e --regexp`. `values` are those whose value
+is no path, `reads` and `edits` those whose value is one, `runs` those that name a program or hold code, `changes` those with
+which every argument is changed, `supplies` those that take the place of the first (or, with `last`, of the last) argument.
 """
 
 from typing import NamedTuple

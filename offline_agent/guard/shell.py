@@ -3,11 +3,9 @@
     line -> tree (shell_text.py) -> commands, each with its words (shell_words.py) -> requests
 
 The line is gone through in the order in which it runs, with what is known on the way: the directory, and variables that were
-given a
-plain value. A branch that may be skipped is judged, and what it may have changed is no longer known. Commands inside commands
-(wrappers.py) are judged as if they stood alone. Where the meaning of something is in doubt, its request is not `understood`, so
-that
-a person is asked at least; where the line itself is, that is the only request, with the whole line.
+given a plain value. A branch that may be skipped is judged, and what it may have changed is no longer known. Commands inside
+commands (wrappers.py) are judged as if they stood alone. Where the meaning of something is in doubt, its request is not
+`understood`, so that a person is asked at least; where the line itself is, that is the only request, with the whole line.
 """
 
 from collections.abc import Callable
@@ -22,9 +20,8 @@ from offline_agent.guard.shell_text import NotUnderstood, parse
 
 def requests_of(line: str, root: Path, directory: str, locate: Callable[[str], Located]) -> tuple[Request, ...]:
     """What a line, run by `bash -c` in `directory` (relative to `root`, or absolute), asks leave for. `root` is absolute and
-    without
-    symbolic links; `locate` is that of paths.py, for this root. Empty only for what does nothing: blanks and comments. Never
-    raises."""
+    without symbolic links; `locate` is that of paths.py, for this root. Empty only for what does nothing: blanks and comments.
+    Never raises."""
     judge = Judge(root, locate)
     try:
         tree = parse(line)

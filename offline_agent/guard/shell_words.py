@@ -43,8 +43,8 @@ class Bit(NamedTuple):
 
 class Word(NamedTuple):
     """What one word becomes. `shown` is for rules and people. `value` is what a program gets, None where that is not known; a
-    `home`
-    word begins with a tilde that a shell replaces. `pattern` is the value with what was quoted escaped, where it has wildcards."""
+    `home` word begins with a tilde that a shell replaces. `pattern` is the value with what was quoted escaped, where it has
+    wildcards."""
 
     shown: str
     value: str | None

@@ -1,5 +1,4 @@
-"""Which files a command uses: by the declarations of shapes.py, or, for those whose arguments have a grammar of their own, by
-that."""
+"""Which files a command uses: by the declarations of shapes.py, or by the grammar that some arguments have of their own."""
 
 import re
 from collections.abc import Callable, Sequence

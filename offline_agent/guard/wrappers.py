@@ -1,8 +1,7 @@
 """Commands that run other commands: `sudo rm x`, `xargs grep y`, `sh -c 'ls'`, `find . -exec rm {} +`.
 
-What is inside is judged as if it stood alone, and the wrapper is judged too. Options are those of GNU coreutils, findutils, util-
-linux
-and of bash; one that is not known, where a command could hide behind it, makes the wrapper not understood.
+What is inside is judged as if it stood alone, and the wrapper is judged too. Options are those of GNU coreutils, findutils,
+util-linux and of bash; one that is not known, where a command could hide behind it, makes the wrapper not understood.
 """
 
 import re
