@@ -198,7 +198,7 @@ class Changes:
             inside, there = self._inside(one), self._inside(other)
             if inside is not None:
                 yield inside, below
-            if there is not None:
+            if there is not None and not _is_link(beginning + other):  # below a link it would be another file
                 yield from ((f"{there}/{name}", ()) for name in below)
 
     def _bound(self, asked: Notification) -> Iterator[Change]:
@@ -287,3 +287,8 @@ def _status(path: str) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _is_link(path: str) -> bool:
+    status = _status(path)
+    return status is not None and stat.S_ISLNK(status.st_mode)

@@ -12,6 +12,7 @@ root has by a second mount, and what a process outside the command changes for i
 """
 
 import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -117,7 +118,8 @@ class FileWatcher:
         return 0
 
     def _fail(self, path: str, error: Exception) -> int:
-        what = f"changing {path}" if path else "changing a file"
+        shown = os.fsencode(path).decode("utf-8", "replace")  # names need not be UTF-8
+        what = f"changing {shown}" if path else "changing a file"
         said = f"The command was kept from {what}, since that could not have been undone: {error}"
         self.problem = self.problem or said
         return errno.ENOSPC if _is_full(error) else errno.EIO

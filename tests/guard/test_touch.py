@@ -19,8 +19,12 @@ from hypothesis import strategies as st
 from offline_agent.errors import SandboxUnavailable, StorageError
 from offline_agent.guard.notify import why_not
 from offline_agent.guard.touch import FileWatcher
+from offline_agent.guard.undo import Undo
+from offline_agent.settings import UndoSettings
+from offline_agent.vault.memory import MemoryJournals
 
 from .touch_driver import REPOSITORY, Watched, in_bwrap, run, snapshot, started, watched
+from .trees import look
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -194,6 +198,7 @@ CALLS = {
     "renameat2 exchanges files": "call('renameat2', AT, b'a\\0', AT, b'b\\0', 2)",
     "renameat2 exchanges directories": "call('renameat2', AT, b'dir\\0', AT, b'empty\\0', 2); open('dir/x', 'w')",
     "renameat2 exchanges a file and a directory": "call('renameat2', AT, b'dir\\0', AT, b'a\\0', 2); open('a/c', 'w')",
+    "renameat2 exchanges a directory and a link": "call('renameat2', AT, b'dir\\0', AT, b'link\\0', 2); open('link/c', 'w')",
     "O_TMPFILE and linkat by descriptor": """
         nameless = os.open('dir', os.O_TMPFILE | os.O_RDWR, 0o644); os.write(nameless, b'x')
         call('linkat', AT, f'/proc/self/fd/{nameless}'.encode(), AT, b'dir/named\\0', 0x400)
@@ -319,6 +324,30 @@ def test_a_handle_has_no_path_so_something_was_missed(root: Path) -> None:
 def test_io_uring_is_not_there_since_it_changes_files_unasked(root: Path) -> None:
     code = "\ntry: call('io_uring_setup', 1, bytes(120))\nexcept OSError as error: print(error.errno)"
     assert watched(root, python(code))[0].output == f"{errno.ENOSYS}\n"
+
+
+UNDONE = [
+    "mv dir x && mv x/deep y && echo z > y/d && mv y dir && chmod 600 a && ln b hard && echo x > hard",
+    "tar cf x.tar a dir link && rm -r a dir && tar xf x.tar && rm x.tar && sed -i s/this/that/ a link && mv -T dir empty",
+    "export HOME=/nowhere; git init -q && git -c user.name=a -c user.email=b add . && printf x > $'\\xff\\n'",
+]
+
+
+@pytest.mark.parametrize("line", UNDONE)
+def test_with_undo_the_tree_comes_back_with_the_times_of_directories(root: Path, line: str) -> None:
+    before = look(root)
+    undo = Undo(root, MemoryJournals(), UndoSettings())
+    undo.begin("a command")
+    watcher = FileWatcher(root, undo.touch, undo.touch_tree)
+    code, output = run(watcher, shell(line), root)
+    assert (code, output, watcher.problem) == (0, "", "")
+    undo.settle(watcher.seen)
+    undo.end()
+    after = look(root)
+    undo.undo()
+    assert look(root) == before
+    undo.redo()
+    assert look(root) == after
 
 
 # --- what goes wrong ---

@@ -67,10 +67,12 @@ class Recorder:
         """The tree as it is now, with everything that was recorded put back."""
         tree = snapshot(self.root)
         for path, image in sorted(self.images.items()):  # a directory before what is in it
+            above = tree.get(os.path.dirname(path) or ".", ABSENT)
             if image[0] != "directory":
                 for below in [name for name in tree if name.startswith(f"{path}/")]:
                     del tree[below]
-            tree[path] = image
+            # Recorded when a directory had taken the place of what was no directory: it was not there before.
+            tree[path] = image if above[0] == "directory" else ABSENT
         return {path: image for path, image in tree.items() if image != ABSENT}
 
 
