@@ -214,8 +214,8 @@ class Workspace(Protocol):
         """The regular files below a directory, or that file itself, which are not ignored and may be read; in the order of their
         paths."""
 
-    def read(self, path: str) -> FileText:
-        """A text file, which from here on counts as seen by the model."""
+    def read(self, path: str, seen: bool = True) -> FileText:
+        """A text file, which from here on counts as seen by the model, unless it is not shown to it."""
 
     def peek(self, path: str) -> FileText | None:
         """A file of those that `files` gave, which the model does not see whole; None where it is no text, too large, or gone."""

@@ -320,6 +320,13 @@ def session_bus(environ: Mapping[str, str] | None = None) -> str:
     return (os.environ if environ is None else environ).get("DBUS_SESSION_BUS_ADDRESS", "")
 
 
+def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment that the program was started in, with HOME in it. What a command is given of it is chosen by
+    guard/view.py."""
+    environ = os.environ if environ is None else environ
+    return {**environ, "HOME": environ.get("HOME") or str(Path.home())}
+
+
 def _first_line(variable: str, descriptor: str) -> str:
     try:
         with open(int(descriptor), encoding="utf-8", errors="surrogateescape") as file:

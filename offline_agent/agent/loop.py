@@ -9,7 +9,7 @@ from offline_agent.agent.act import Toolbox, called
 from offline_agent.agent.budget import Budget
 from offline_agent.agent.cite import citation_of
 from offline_agent.agent.conversation import Conversation
-from offline_agent.agent.hands import BARE, MARK, Hands
+from offline_agent.agent.hands import BARE, Hands
 from offline_agent.agent.hear import Heard, hear, said
 from offline_agent.agent.limits import Limits, Reached, going_in_circles
 from offline_agent.agent.outline import Outline, draft, fitting
@@ -73,8 +73,14 @@ class Session:
         self._written_by = earlier.model if earlier else ""
         self._map: str | None = None
         self._mapped = bool(self._talk.messages)  # a session that is resumed has its map, or never had one
-        self._noted = False
+        self._noted = self._changed = False
         self._budget: Budget | None = None
+
+    def become(self, hands: Hands) -> None:
+        """Goes on as another agent: with other tools and another part of the system text, from the next turn on."""
+        self._hands = hands
+        self._tools = tuple(hands.tools) if self._settings.tools and self._remembers else ()
+        self._changed = True
 
     @property
     def context(self) -> SessionContext:
@@ -111,7 +117,7 @@ class Session:
         wanted = hits[: self._card.excerpts]
         excerpts = self._excerpts(wanted)
         cited = [citation_of(hit) for hit in wanted[: len(excerpts)]]
-        yield from self._warn("An excerpt", "\n\n".join(excerpts))
+        yield from self._warn("what the search found", "\n\n".join(excerpts))
         with self._talk.asked(question, excerpts, cited, self._begin()), self._changing(question):
             answered = yield from self._steps(budget, len(hits))
             self._record(answered)
@@ -122,7 +128,8 @@ class Session:
         """Makes the system text where there is none yet, with the map at its end. Returns what stands before the question: the
         map, where there was no system text to end, or that was made for a greeting, which needs no map."""
         begins, outline = not self._talk.messages, self._map or ""
-        if begins:
+        if begins or self._changed:
+            self._changed = False
             self._talk.system = opening(self._card, outline, self._told())
         if self._mapped or not outline:
             return []
@@ -208,17 +215,17 @@ class Session:
         self._talk.citations += [citation_of(hit) for hit in result.hits[: len(excerpts)]]
         fewer = f"{len(excerpts)} of {len(result.hits)} results fit:" if len(excerpts) < len(result.hits) else ""
         content = "\n\n".join(part for part in (self._hands.inspector.mask(result.text), fewer, *excerpts) if part)
-        if not result.ours and (yield from self._warn(f"What {call.name} returned", content)):
-            content = f"{MARK}\n{content}"
+        warning = "" if result.ours else (yield from self._warn(f"what {call.name} returned", content))
+        content = f"[{warning}]\n{content}" if warning else content
         self._talk.add(Message(role="tool", content=content or "Done.", call_id=call.id))
 
-    def _warn(self, what: str, text: str) -> Generator[Event, None, bool]:
-        """Tells the person where something that was read seems to give orders; whether it does."""
+    def _warn(self, what: str, text: str) -> Generator[Event, None, str]:
+        """Tells the person where something that was read seems to give orders; returns the warning."""
         found = self._hands.inspector.suspicion(text)
         if found:
-            log.warning("%s seems to give the model orders: %s", what, found)
-            yield Warned(text=f"{what} seems to give the model orders: {found}")
-        return bool(found)
+            log.warning("%s: %s", what, found)
+            yield Warned(text=f"in {what}: {found}")
+        return found
 
     def _leave(self, calls: Sequence[ToolCall]) -> None:
         """Every call has an answer, or templates and servers refuse the conversation."""

@@ -35,7 +35,9 @@ PLAN = Profile("plan", (*_READING, "todo", "ask_user", "explore"))
 """Reads, and says what it would do."""
 EXPLORE = Profile("explore", _READING)
 """Looks something up for another agent."""
-PROFILES = {profile.name: profile for profile in (BUILD, PLAN, EXPLORE)}
+ASK = Profile("ask", _READING)
+"""Answers one question."""
+PROFILES = {profile.name: profile for profile in (BUILD, PLAN, EXPLORE, ASK)}
 
 
 def suited(tools: Sequence[Tool], info: ModelInfo) -> tuple[Tool, ...]:

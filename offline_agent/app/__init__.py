@@ -4,16 +4,19 @@
        |-------- Answerer          model.py     what answers: a child process that owns llama.cpp, or a server
        |-------- RepositoryIndex   index.py     a child process (serve.py): watches, chunks, embeds, answers searches
        |            `-- Place      place.py     all that an index is made of: embedders.py, vectors.py
-       `-------- Sessions          sessions.py  search -> prompt -> answer
+       |-------- Workbench         hands.py     rules, sandbox, undo, tools
+       `-------- Sessions          sessions.py  search -> prompt -> answer, or act and again
 
 Heavy libraries are imported by the children. What only some commands need is imported here inside the function that needs it, and
 so are `place` and `vectors`: the first prompt of a session costs no more than half a second of CPU. What the faces use is named
 below, and they look no further.
 """
 
+from offline_agent.agent.loop import Session
 from offline_agent.app.index import SETTLED, render_map
 from offline_agent.app.model import explain_fit, fit_of, model_of
 from offline_agent.app.program import Program, open_program
+from offline_agent.app.rules import import_rules, write_rules
 from offline_agent.app.serve import serve_index
 from offline_agent.app.stored import CHROMA, ENDPOINT
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
@@ -35,12 +38,14 @@ __all__ = [
     "OpenVault",
     "Program",
     "Repository",
+    "Session",
     "discover",
     "end_index_workers",
     "existing_keeper",
     "explain_fit",
     "fit_of",
     "forget_gone",
+    "import_rules",
     "keeper_of",
     "model_of",
     "open_kept",
@@ -53,4 +58,5 @@ __all__ = [
     "size_of",
     "swaps_in_clear",
     "verify_export",
+    "write_rules",
 ]

@@ -50,14 +50,15 @@ class RepositoryIndex:
         self._worker: IndexProcess | None = None
         self._closing = ExitStack()
 
-    def one_shot(self, progress: Progress | None = None) -> Index:
-        """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here."""
+    def one_shot(self, progress: Progress | None = None, changing: bool = False) -> Index:
+        """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here; where
+        files are `changing` meanwhile, before each search."""
         running = self._running_worker()
         if running is not None:
             return running[0]
         from offline_agent.retrieval.local import LocalIndex
 
-        local = self._closing.enter_context(closing(LocalIndex(self._place)))
+        local = self._closing.enter_context(closing(LocalIndex(self._place, changing)))
         local.refresh(progress)
         return local
 

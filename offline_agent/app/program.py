@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
 from offline_agent.app.embedders import Embedders
+from offline_agent.app.hands import Workbench
 from offline_agent.app.index import Progress, RepositoryIndex, StatusProgress
 from offline_agent.app.model import Answerer
 from offline_agent.app.sessions import Sessions
 from offline_agent.app.stored import Stored
 from offline_agent.app.vault import Say, open_vault
+from offline_agent.guard.askers import Nobody
 from offline_agent.llm.messages import Confinement
-from offline_agent.protocols import ChatModel, Index, Vault
+from offline_agent.protocols import Asker, ChatModel, Index, Vault
 from offline_agent.records import SessionInfo
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.retrieval.repository import Repository, open_repository
@@ -32,17 +34,22 @@ log = logging.getLogger(__name__)
 
 
 def open_program(
-    settings: Settings, start: Path, passphrases: PassphraseSource | None = None, say: Say = log.info
+    settings: Settings,
+    start: Path,
+    passphrases: PassphraseSource | None = None,
+    say: Say = log.info,
+    model: ChatModel | None = None,
 ) -> "Program":
-    """The program for the repository that `start` is in. Raises RepositoryError; nothing is started or written yet."""
-    return Program(settings, open_repository(start), lambda: open_vault(settings, passphrases, say))
+    """The program for the repository that `start` is in; `model` answers in place of the one in the settings. Raises
+    RepositoryError; nothing is started or written yet."""
+    return Program(settings, open_repository(start), lambda: open_vault(settings, passphrases, say), model=model)
 
 
 class Program:
     """A repository with everything around it. Use it as a context manager: leaving it ends the children.
 
     The vault is opened when it is first needed, by `open_vault`; what needs it raises a VaultError where it cannot be. `relay` is
-    for the index worker alone: see RepositoryIndex.
+    for the index worker alone: see RepositoryIndex. `model` answers in place of the one in the settings.
     """
 
     serving = "from offline_agent.app import serve_index; serve_index()"
@@ -54,6 +61,7 @@ class Program:
         repository: Repository,
         open_vault: Callable[[], OpenVault],
         relay: Path | None = None,
+        model: ChatModel | None = None,
     ) -> None:
         self.settings = settings
         self.repository = repository
@@ -64,8 +72,9 @@ class Program:
         self._index = self._closing.enter_context(
             closing(RepositoryIndex(repository.root, settings, self._stored, self._embedders, self.serving, relay))
         )
-        self._answerer = self._closing.enter_context(closing(Answerer(settings, self._stored)))
-        self._sessions = Sessions(repository, settings.ask, self._stored, self._answerer)
+        self._answerer = self._closing.enter_context(closing(Answerer(settings, self._stored, model)))
+        self._workbench = self._closing.enter_context(closing(Workbench(repository.root, settings, self._stored)))
+        self._sessions = Sessions(repository, settings.ask, self._stored, self._answerer, self._workbench)
 
     def __enter__(self) -> Self:
         return self
@@ -115,9 +124,28 @@ class Program:
 
     # --- sessions ---
 
-    def session(self, index: Index, resume: str = "") -> Session:
-        """A conversation, recorded: a new one, or the one of the session `resume`, which is an id in full."""
-        return self._sessions.begin(index, resume)
+    def session(self, index: Index, asker: Asker, agent: str, resume: str = "") -> Session:
+        """A conversation with an agent ("build", "plan"), recorded: a new one, or the one of the session `resume`, which is an id
+        in full. `asker` is asked what the rules want asked."""
+        return self._sessions.begin(index, asker, agent, resume)
+
+    def change_agent(self, session: Session, index: Index, asker: Asker, agent: str) -> None:
+        """Has the session that was begun last go on with another agent."""
+        self._sessions.change(session, index, asker, agent)
+
+    def task(self, index: Index, allow: Sequence[str] = (), yes: bool = False) -> Session:
+        """A conversation with the agent of the settings while nobody is there to ask; `allow` holds rules for this time, and with
+        `yes` whatever would be asked is allowed."""
+        return self._sessions.begin(index, Nobody(), self.settings.ask.agent, allow=allow, yes=yes)
+
+    def question(self, index: Index) -> Session:
+        """A conversation with an agent that only reads, while nobody is there to ask."""
+        return self._sessions.begin(index, Nobody(), "ask")
+
+    @property
+    def workbench(self) -> Workbench:
+        """Rules, sandbox and undo."""
+        return self._workbench
 
     def keep_session(self) -> None:
         """Keeps what the model has computed of the session, so that resuming it need not. What cannot be kept is logged."""
@@ -133,9 +161,10 @@ class Program:
 
     # --- the index ---
 
-    def one_shot_retriever(self, progress: Progress | None = None) -> Index:
-        """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here."""
-        return self._index.one_shot(progress)
+    def one_shot_retriever(self, progress: Progress | None = None, changing: bool = False) -> Index:
+        """What answers soonest: a worker that runs already, vectors included, else words and symbols brought up to date here; where
+        files are `changing` meanwhile, before each search."""
+        return self._index.one_shot(progress, changing)
 
     def complete_retriever(self, progress: StatusProgress | None = None) -> Index:
         """The worker, once it has embedded everything there is. Raises an EmbedderError where that cannot be."""

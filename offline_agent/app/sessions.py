@@ -1,39 +1,66 @@
 """The sessions about one repository: begun, resumed, kept."""
 
 import shlex
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
+from offline_agent.agent.profiles import PROFILES
+from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.app.index import render_map
 from offline_agent.app.model import Answerer
 from offline_agent.app.stored import Stored
 from offline_agent.errors import UsageError
-from offline_agent.protocols import Index, Mapper
+from offline_agent.protocols import Asker, Index, Mapper
 from offline_agent.records import SessionInfo
 from offline_agent.retrieval.repository import Repository
 from offline_agent.settings import AskSettings
-from offline_agent.tools.recall import SearchCode
+from offline_agent.types import SessionContext
 from offline_agent.vault.schema import storable
 from offline_agent.vault.sessions import Recorder
 
+if TYPE_CHECKING:
+    from offline_agent.app.hands import Workbench
+    from offline_agent.guard.policy import Policy
+
+_ASIDE_STEPS = 12  # requests to the model that an agent may make for another one
+
 
 class Sessions:
-    """One is under way at a time."""
+    """One is under way at a time. `workbench` gives what they act with."""
 
-    def __init__(self, repository: Repository, settings: AskSettings, stored: Stored, answerer: Answerer) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        settings: AskSettings,
+        stored: Stored,
+        answerer: Answerer,
+        workbench: "Workbench",
+    ) -> None:
         self._root = str(repository.root)
         self._settings = settings
         self._stored = stored
         self._answerer = answerer
+        self._workbench = workbench
         self._transcript: Recorder | None = None
 
-    def begin(self, index: Index, resume: str = "") -> Session:
-        """A conversation, recorded: a new one, or the one of the session `resume`, which is an id in full. What the one before it
-        had computed is kept first."""
+    def begin(
+        self,
+        index: Index,
+        asker: Asker,
+        agent: str,
+        resume: str = "",
+        allow: Sequence[str] = (),
+        yes: bool = False,
+    ) -> Session:
+        """A conversation with `agent`, recorded: a new one, or the one of the session `resume`, which is an id in full. What the
+        one before it had computed is kept first. Raises UsageError for rules that cannot be understood."""
+        policy = self._workbench.policy(agent, allow, yes)  # before anything is recorded
         self.keep()
-        archive = self._stored.archive
-        sessions, model, audit, card = archive.sessions, self._answerer.start(), archive.audit, self._answerer.card
+        sessions, card = self._stored.archive.sessions, self._answerer.card
+        self._answerer.start()
         earlier = None
         if resume:
             earlier, transcript = sessions.context(resume), sessions.resume(resume, card.name)
@@ -41,9 +68,37 @@ class Sessions:
         else:
             transcript = sessions.begin(self._root, card.name)
         self._transcript = transcript
-        outline = partial(_outline, index)
-        hands = Hands(tools=[SearchCode(index)])
-        return Session(index, model, card, self._settings, transcript, audit, outline, hands, earlier)
+        index = self._workbench.permitted(index, policy)
+        hands = self._hands(index, asker, agent, policy, transcript.id)
+        return self._open(index, self._settings, transcript, hands, earlier)
+
+    def change(self, session: Session, index: Index, asker: Asker, agent: str) -> None:
+        """Has the session that was begun last go on with another agent. Raises UsageError for rules that cannot be understood."""
+        assert self._transcript is not None
+        policy = self._workbench.policy(agent)
+        index = self._workbench.permitted(index, policy)
+        session.become(self._hands(index, asker, agent, policy, self._transcript.id))
+
+    def _hands(self, index: Index, asker: Asker, agent: str, policy: "Policy", session: str) -> Hands:
+        if not self._answerer.card.remembers_turns or self._answerer.card.answers != "prose":
+            return Hands()  # such a model uses none
+        return self._workbench.hands(index, asker, PROFILES[agent], policy, session, partial(self._aside, index))
+
+    def _aside(self, index: Index, hands: Hands) -> Session:
+        """A session inside another one, which leaves no record of its own."""
+        settings = self._settings.model_copy(update={"steps": min(self._settings.steps, _ASIDE_STEPS)})
+        return self._open(index, settings, MemoryTranscript(), hands)
+
+    def _open(
+        self,
+        index: Index,
+        settings: AskSettings,
+        transcript: "Recorder | MemoryTranscript",
+        hands: Hands,
+        earlier: SessionContext | None = None,
+    ) -> Session:
+        model, card, audit = self._answerer.start(), self._answerer.card, self._stored.archive.audit
+        return Session(index, model, card, settings, transcript, audit, partial(_outline, index), hands, earlier)
 
     def keep(self) -> None:
         """Keeps what the model has computed of the session, so that resuming it need not: up to 500 MB. Nothing where it had no

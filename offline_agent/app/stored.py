@@ -12,6 +12,7 @@ from offline_agent.retrieval.repository import Repository
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.credentials import Credentials
 from offline_agent.vault.inspect import REPOSITORIES
+from offline_agent.vault.journal import SealedJournals
 from offline_agent.vault.opened import OpenVault
 from offline_agent.vault.schema import MAIN_NAME
 
@@ -61,6 +62,11 @@ class Stored:
         key = repositories.key(str(self._repository.root))
         repositories.touch(key)
         return f"{REPOSITORIES}/{key}"
+
+    @property
+    def journals(self) -> SealedJournals:
+        """What undoes the turns of this repository."""
+        return self.archive.journals(self.key.rpartition("/")[2])
 
     @cached_property
     def directory(self) -> Path:

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(program.card.notice, file=sys.stderr)
         with progress_line("reading files:") as progress:
             retriever = program.one_shot_retriever(progress)
-        events = program.session(retriever).ask(question)
+        events = program.question(retriever).ask(question)
         if arguments.json:
             print(json.dumps(as_json(events, model=program.card.name), ensure_ascii=False, indent=2))
         else:

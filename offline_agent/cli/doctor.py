@@ -77,6 +77,7 @@ def examine(program: app.Program) -> Iterator[Check]:
     yield from map(_package, _PACKAGES)
     yield _checked("model", lambda: _model(program))
     yield _confinement(program)
+    yield _sandbox(program)
     yield _checked(
         "embedder", lambda: f"{program.settings.embedder.name}, every hash right, in {program.check_embedder()}"
     )
@@ -132,6 +133,20 @@ def _confinement(program: app.Program) -> Check:
         return Check("model process", "ok", f"the kernel keeps it from {denied}")
     missing = "The kernel lacks seccomp or Landlock, or llama.cpp uses a GPU: a broken model file could do more harm."
     return Check("model process", "note", f"the kernel keeps it from {denied or 'nothing'}", missing)
+
+
+def _sandbox(program: app.Program) -> Check:
+    try:
+        report = program.workbench.report()
+    except AgentError as error:
+        return Check("commands", "wrong", str(error))
+    advice = " ".join([*([report.problem] if report.problem else []), *report.notes])
+    if not report.holds:
+        failed = ", ".join(canary.name for canary in report.canaries if not canary.held)
+        found = f"{report.mechanism} fails at: {failed}" if failed else "nothing confines them here"
+        return Check("commands", "wrong", found, advice or "Install bubblewrap. On Debian: apt-get install bubblewrap")
+    held = f"confined by {report.mechanism}, {len(report.canaries)} ways out tried and closed"
+    return Check("commands", "note" if report.problem else "ok", held, advice)
 
 
 def _storage(program: app.Program) -> Check:

@@ -101,9 +101,12 @@ def settings_for(arguments: argparse.Namespace) -> Settings:
     return settings.model_copy(update=changed)
 
 
-def program_for(arguments: argparse.Namespace) -> app.Program:
-    """The program for `--repo` and `--model`. Raises UsageError or RepositoryError; the vault is opened when it is needed."""
-    settings = settings_for(arguments)
+def program_for(
+    arguments: argparse.Namespace, adjust: Callable[[Settings], Settings] = lambda settings: settings
+) -> app.Program:
+    """The program for `--repo` and `--model`, with settings that `adjust` has changed. Raises UsageError or RepositoryError; the
+    vault is opened when it is needed."""
+    settings = adjust(settings_for(arguments))
     return app.open_program(settings, arguments.repo, TerminalPassphrases(), tell)
 
 

@@ -3,12 +3,32 @@
 import argparse
 
 from offline_agent import __version__
-from offline_agent.cli import ask, audit, chat, credentials, doctor, fit, index, logs, search, servers, sessions, vault
+from offline_agent.cli import (
+    ask,
+    audit,
+    chat,
+    config,
+    credentials,
+    doctor,
+    fit,
+    index,
+    logs,
+    permissions,
+    run,
+    sandbox,
+    search,
+    servers,
+    sessions,
+    undo,
+    vault,
+)
 from offline_agent.cli import map as outline
 
 _EPILOG = """\
 examples:
   offline-agent chat                                  ask about the repository you are in
+  offline-agent run "fix the failing test" --allow edit --allow "bash:pytest *"
+  offline-agent undo                                  take back what that changed
   offline-agent ask "Where is Session.close defined?"
   git diff | offline-agent ask "What does this touch?"
   offline-agent search "retry failed uploads" --json
@@ -20,11 +40,13 @@ examples:
   offline-agent vault passphrase                      let a passphrase open what is stored
   offline-agent vault status                          where it is stored, what opens it, what is in it
   offline-agent logs --follow --level warning         what goes wrong, as it happens
+  offline-agent sandbox verify                        what confines commands here, proved
   offline-agent doctor                                what is installed, and is it what it should be
 
 Nothing here opens a network connection, unless a server is named in the settings; `servers` looks at this machine's own ports.
 Exit codes: 0 done, 2 usage, 10 repository, 20 index, 21 storage, 30-31 embedder, 40-47 model (46 too big, 47 endpoint),
-50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 130 stopped.
+50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 60-64 hands (61 denied, 62 no sandbox, 64 undo conflict),
+65 a limit was reached, 130 stopped.
 """
 
 
@@ -37,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"offline-agent {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (chat, ask, search, outline, index, sessions, fit, vault, audit, logs, credentials, servers, doctor):
+    for command in (
+        *(chat, run, undo, ask, search, outline, index, sessions, permissions, sandbox, config),
+        *(fit, vault, audit, logs, credentials, servers, doctor),
+    ):
         command.add_to(commands)
     return parser

@@ -70,6 +70,31 @@ def _context(repl: "Repl", _rest: str) -> bool:
     return True
 
 
+def _agent(repl: "Repl", rest: str) -> bool:
+    repl.change_agent(rest)
+    return True
+
+
+def _undo(repl: "Repl", rest: str) -> bool:
+    repl.revert("undo", rest)
+    return True
+
+
+def _redo(repl: "Repl", rest: str) -> bool:
+    repl.revert("redo", rest)
+    return True
+
+
+def _turns(repl: "Repl", _rest: str) -> bool:
+    repl.show_turns()
+    return True
+
+
+def _permissions(repl: "Repl", rest: str) -> bool:
+    repl.show_permissions(rest)
+    return True
+
+
 def _quit(_repl: "Repl", _rest: str) -> bool:
     return False
 
@@ -78,6 +103,11 @@ COMMANDS = (
     SlashCommand("/help", "this list", _help),
     SlashCommand("/search WORDS", "search results alone, without an answer", _search),
     SlashCommand("/map [WORDS]", "what the repository rests on, or what PATHs or WORDS mean", _map),
+    SlashCommand("/agent [NAME]", "go on with another agent: build changes things, plan only reads", _agent),
+    SlashCommand("/undo [N]", "take back what the last turn changed, its commands included; or turn N", _undo),
+    SlashCommand("/redo [N]", "do again what /undo took back", _redo),
+    SlashCommand("/turns", "the turns that changed something", _turns),
+    SlashCommand("/permissions [N]", "what you approved for good here; with a number, revoke that", _permissions),
     SlashCommand("/thinking", "what the model thought in the last turn", _thinking),
     SlashCommand("/context", "what takes how many tokens of the model's context", _context),
     SlashCommand("/status", "the model and the index", _status),

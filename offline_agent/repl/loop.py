@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.formatted_text import FormattedText
@@ -13,13 +14,15 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from offline_agent.app import Program, render_map
+from offline_agent.app import Program, Session, render_map
 from offline_agent.cli.map import TOKENS, meant
 from offline_agent.cli.sessions import going_on, table
 from offline_agent.cli.terminal import printable, readable
-from offline_agent.errors import AgentError
+from offline_agent.cli.undo import turn_line, undone_text
+from offline_agent.errors import AgentError, UsageError
 from offline_agent.events import Filled
 from offline_agent.records import SessionInfo
+from offline_agent.repl.ask import TerminalAsker
 from offline_agent.repl.commands import completer, find_command
 from offline_agent.repl.history import VaultHistory
 from offline_agent.repl.keys import key_bindings
@@ -28,6 +31,8 @@ from offline_agent.repl.turn import DIM, TurnView
 from offline_agent.types import IndexPhase, IndexStatus
 
 log = logging.getLogger(__name__)
+
+AGENTS = {"build": "changes files and runs commands, as the permissions have it", "plan": "reads only"}
 
 _POLL_SECONDS = 0.5
 _LISTED = 10  # sessions that /resume offers
@@ -53,7 +58,9 @@ class Repl:
         self._view: TurnView | None = None
         self._retriever = program.following_retriever()
         self._resumed = resume
-        self._session = program.session(self._retriever, resume.id if resume else "")
+        self._agent: str = program.settings.ask.agent
+        self._asker = TerminalAsker(self._begin_line, keyboard, screen)
+        self._session = self._begin(resume.id if resume else "")
         self._prompt: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
@@ -84,16 +91,51 @@ class Repl:
         self.write("")
         print_formatted_text(FormattedText([(style, printable(text))]), output=self._screen)
 
+    def _begin(self, resume: str = "") -> Session:
+        return self._program.session(self._retriever, self._asker, self._agent, resume)
+
     def forget(self) -> None:
-        self._session = self._program.session(self._retriever)
+        self._session = self._begin()
         self._filled = self._view = None
 
     def resume(self, prefix: str) -> None:
         """Goes on with the session whose id begins so. Raises UsageError, and this one goes on, where that cannot be."""
         info = self._program.find_resumable(prefix)
-        self._session = self._program.session(self._retriever, info.id)
+        self._session = self._begin(info.id)
         self._filled = self._view = None
         self._say_resumed(info)
+
+    def change_agent(self, agent: str) -> None:
+        """Goes on with another agent; without a name, says which one it is."""
+        if agent:
+            if agent not in AGENTS:
+                raise UsageError(f"There is no agent {agent!r}. There are {' and '.join(AGENTS)}.")
+            self._program.change_agent(self._session, self._retriever, self._asker, agent)
+            self._agent = agent
+        self.say(f"{self._agent}: {AGENTS[self._agent]}.")
+
+    def revert(self, action: Literal["undo", "redo"], rest: str) -> None:
+        """Takes back, or does again, what a turn changed: the next in order, or the one of that number."""
+        undo = self._program.workbench.undo()
+        number = int(rest) if rest.isdecimal() else None
+        undone = undo.undo(number) if action == "undo" else undo.redo(number)
+        self.say(undone_text(undone, action))
+
+    def show_turns(self) -> None:
+        turns = self._program.workbench.undo().turns()[:_LISTED]
+        self.say("\n".join(map(turn_line, turns)) or "No turn about this repository has changed anything.")
+
+    def show_permissions(self, rest: str) -> None:
+        """What was approved for good here; with a number, takes that back."""
+        approvals = self._program.workbench.approvals
+        if rest.isdecimal():
+            revoked = approvals.revoke(int(rest))
+            self.say(f"Approval {rest} is revoked." if revoked else f"No approval here has the number {rest}.")
+            return
+        lines = [f"{one.id:>4}  {one.permission} {one.pattern}" for one in approvals.all()]
+        self.say(
+            "\n".join(lines) or "Nothing is approved for good here. `offline-agent permissions list` shows the rules."
+        )
 
     def show_resumable(self) -> None:
         found = self._program.resumable(_LISTED)
@@ -194,6 +236,12 @@ class Repl:
             self._put("\r" + " " * len(self._waiting) + "\r")
             self._waiting = ""
         self._put(printable(text))
+
+    def _begin_line(self) -> None:
+        """What is waited for is wiped, and an answer that had begun is ended, before the person is asked."""
+        if self._view is not None:
+            self._view.end_line()
+        self.write("")
 
     def _put(self, text: str) -> None:
         if self._screen is None:

@@ -1,11 +1,17 @@
 """What the screen says: pure functions from values to text."""
 
+import re
 from collections.abc import Sequence
 
-from offline_agent.events import Acted, Compacted, Dropped, Event, Filled, Reading, Retried, Shown, Trimmed
+from offline_agent.actions import Proposal
+from offline_agent.events import Compacted, Dropped, Event, Filled, Reading, Retried, Shown, Trimmed, Warned
 from offline_agent.types import Hit, IndexPhase, IndexStatus, SearchResult
 
 _SUMMARY_LINES = 10
+_DIFF_STYLES = {"+": "fg:ansigreen", "-": "fg:ansired", "@": "fg:ansicyan"}
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
+)
 
 
 def toolbar(repository: str, model: str, status: IndexStatus | None, filled: Filled | None = None) -> str:
@@ -59,8 +65,8 @@ def thinking_line(thoughts: str) -> str:
 
 def note_of(event: Event) -> str:
     """What a person is told in a dim line while a turn goes on; empty for what is shown otherwise."""
-    if isinstance(event, Acted):
-        return event.summary
+    if isinstance(event, Warned):
+        return f"warning: {event.text}"
     if isinstance(event, Retried):
         return f"no valid tool call; the model was told and tries again: {event.reason}"
     if isinstance(event, Trimmed):
@@ -83,3 +89,31 @@ def _begin(event: Compacted) -> str:
     lines = event.summary.splitlines()
     more = [f"  ({len(lines) - _SUMMARY_LINES} more lines)"] if len(lines) > _SUMMARY_LINES else []
     return "\n".join([*(f"  {line}" for line in lines[:_SUMMARY_LINES]), *more])
+
+
+def proposal_lines(proposal: Proposal) -> list[str]:
+    """What a person is asked to allow, and which rules want it asked. The command stands on lines of its own, whole."""
+    command = [f"  $ {visible(line)}" for line in proposal.line.splitlines()]
+    return [
+        visible(proposal.title),
+        *command,
+        *dict.fromkeys(f"  {visible(verdict.reason)}" for verdict in proposal.verdicts),
+    ]
+
+
+def diff_fragments(diff: str) -> list[tuple[str, str]]:
+    """A unified diff in colours, for prompt_toolkit; nothing for none."""
+    lines = visible(diff).rstrip("\n").split("\n") if diff else []
+    return [
+        (_DIFF_STYLES.get(line[:1], ""), line + ("\n" if n < len(lines) else "")) for n, line in enumerate(lines, 1)
+    ]
+
+
+def line_style(line: str) -> str:
+    """How a line of what a tool shows is coloured: as one of a diff, or dim."""
+    return _DIFF_STYLES.get(line[:1], "fg:ansibrightblack")
+
+
+def visible(text: str) -> str:
+    """`text` with what cannot be seen, but does something, written out: nobody can consent to what they cannot see."""
+    return _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from offline_agent.events import Answered, Event, Filled, Reading, Searched, Shown, Thought, Token
-from offline_agent.repl.render import note_of, reading_line, searched_line, thinking_line
+from offline_agent.events import Acted, Acting, Answered, Event, Filled, Reading, Searched, Shown, Thought, Token
+from offline_agent.repl.render import line_style, note_of, reading_line, searched_line, thinking_line
 from offline_agent.types import SearchResult
 
 DIM = "fg:ansibrightblack"
@@ -66,6 +66,11 @@ class TurnView:
         elif isinstance(event, Filled):
             self.filled = event
             self.end_line()
+        elif isinstance(event, Acting):
+            self.end_line()
+            self._screen.wait(f"{event.summary} ...")
+        elif isinstance(event, Acted):
+            self._act(event)
         elif isinstance(event, Answered):
             self._foot(event)
         elif note := note_of(event):
@@ -101,6 +106,12 @@ class TurnView:
             seconds = self._clock() - self._thinking_since
             self._thinking_since = None
             self._screen.say(f"thought for {seconds:.0f} s (/thinking shows it)", DIM)
+
+    def _act(self, event: Acted) -> None:
+        self.end_line()
+        self._screen.say(event.summary, "fg:ansired" if event.failed else DIM)
+        for line in event.shown.splitlines():
+            self._screen.say(f"  {line}", line_style(line))
 
     def _read(self, event: Reading) -> None:
         now = self._clock()

@@ -33,6 +33,10 @@ class Found(NamedTuple):
     mtime_ns: int
 
 
+def shipped_patterns(declarations: Path) -> list[str]:
+    return (declarations / "ignore").read_text(encoding="utf-8").splitlines()
+
+
 class IgnoreRules:
     """Decides per path; remembers what it read until `forget()`. One per thread."""
 

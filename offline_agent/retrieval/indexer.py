@@ -12,7 +12,7 @@ from pathlib import Path
 from offline_agent.errors import RepositoryError
 from offline_agent.protocols import Embedder, TokenCounter, VectorIndex
 from offline_agent.retrieval.chunk import Chunker
-from offline_agent.retrieval.ignore import Entering, Found, IgnoreRules, identity
+from offline_agent.retrieval.ignore import Entering, Found, IgnoreRules, identity, shipped_patterns
 from offline_agent.retrieval.loaded import Loaded, embed_static
 from offline_agent.retrieval.read import Document, Unread, read
 from offline_agent.retrieval.store import Store
@@ -235,7 +235,3 @@ def reconcile(store: Store, fingerprint: str, index: VectorIndex) -> None:
         index.add(keys, vectors)
     if extra or missing:
         log.info("vectors: %d added, %d removed, %.2f s", len(missing), len(extra), time.monotonic() - started)
-
-
-def shipped_patterns(declarations: Path) -> list[str]:
-    return (declarations / "ignore").read_text(encoding="utf-8").splitlines()

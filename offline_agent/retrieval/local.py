@@ -22,8 +22,9 @@ class LocalIndex:
     """A Retriever and a Mapper over what is stored, by words, symbols and the static embedder; `refresh` first brings that up to
     date. For one thread."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, changing: bool = False) -> None:
         self._place = place
+        self._changing = changing
         self._store = place.store()
         self._loaded = place.load(self._store)
         self._weights = place.weights()
@@ -47,6 +48,8 @@ class LocalIndex:
 
     def search(self, query: str, limit: int) -> SearchResult:
         started = time.monotonic()
+        if self._changing:
+            self.refresh()
         result = search(self._store, self._loaded, query, limit, self._weights)
         log_search(query, result, started)
         return result

@@ -50,7 +50,7 @@ class Edit:
     def run(self, arguments: EditArguments) -> ToolResult:
         """Raises a GuardError."""
         try:
-            file = self._workspace.read(arguments.path)
+            file = self._workspace.read(arguments.path, seen=False)
         except GuardError as error:
             if _creates(arguments) and not isinstance(error, Denied):
                 return _written(self._workspace.write(arguments.path, _ended(unified(arguments.edits[0].new))), "edit")

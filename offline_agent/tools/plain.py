@@ -46,13 +46,14 @@ class PlainWorkspace:
         found = (one for one in place.rglob("*") if one.is_file() and not one.is_symlink())
         yield from sorted(name for name in map(self._name, found) if _SKIPPED not in name.split("/"))
 
-    def read(self, path: str) -> FileText:
+    def read(self, path: str, seen: bool = True) -> FileText:
         place = self._place(path)
         data = self._bytes(place, path)
         text = file_text(data, self._name(place))
         if text is None:
             raise GuardError(f"{path} is {described(data)} of {len(data):,} bytes, not text.")
-        self._seen[place] = text.sha256
+        if seen:
+            self._seen[place] = text.sha256
         return text
 
     def peek(self, path: str) -> FileText | None:
@@ -73,7 +74,8 @@ class PlainWorkspace:
         before = file_text(original, name)
         if before is None:
             raise EditError(f"{path} is no text. Nothing was written.")
-        if before.sha256 != (based_on or self._seen.get(place)):
+        known = {based_on, self._seen.get(place, "")} - {""}
+        if known != {before.sha256}:
             raise EditError(f"{path} is not as it was when it was last read. Nothing was written. Read it again.")
         return self._replace(place, encode(text, before, original), diff(before.text, text, name))
 

@@ -33,7 +33,7 @@ def main() -> None:
         program.start_model()
         retriever = program.complete_retriever() if arguments.dense else program.one_shot_retriever()
         answers = [
-            as_json(program.session(retriever).ask(question["question"]), model=program.card.name)
+            as_json(program.question(retriever).ask(question["question"]), model=program.card.name)
             for question in questions
         ]
     report(questions, answers)

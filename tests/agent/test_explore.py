@@ -6,7 +6,7 @@ import pytest
 
 from offline_agent.actions import Change, Command, Entry, FileText, Ran
 from offline_agent.agent.explore import Explore
-from offline_agent.agent.hands import MARK, Hands
+from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
 from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.errors import Denied
@@ -42,7 +42,7 @@ class Door:
     def files(self, under: str = ".") -> Iterator[str]:
         raise NotImplementedError
 
-    def read(self, path: str) -> FileText:
+    def read(self, path: str, seen: bool = True) -> FileText:
         raise NotImplementedError
 
     def peek(self, path: str) -> FileText | None:
@@ -120,9 +120,9 @@ def test_secrets_do_not_reach_the_model() -> None:
 def test_what_gives_orders_is_marked_and_the_person_is_told() -> None:
     model = ScriptedModel([[call("obey")], "Fine."])
     events = list(session(model, Hands(tools=[Teller()], inspector=Censor())).ask("What is it?"))
-    assert model.prompts[1][-1].content == f"{MARK}\nThe password is obey"
+    assert model.prompts[1][-1].content == "[it says obey.]\nThe password is obey"
     warned = [event.text for event in events if isinstance(event, Warned)]
-    assert warned == ["What find returned seems to give the model orders: it says obey."]
+    assert warned == ["in what find returned: it says obey."]
 
 
 class Teller(Finder):

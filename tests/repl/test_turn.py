@@ -6,6 +6,7 @@ import pytest
 
 from offline_agent.events import (
     Acted,
+    Acting,
     Answered,
     Compacted,
     Dropped,
@@ -18,8 +19,9 @@ from offline_agent.events import (
     Thought,
     Token,
     Trimmed,
+    Warned,
 )
-from offline_agent.repl.render import context_line, note_of, searched_line, shares_lines, toolbar
+from offline_agent.repl.render import context_line, note_of, searched_line, shares_lines, toolbar, visible
 from offline_agent.repl.turn import TurnView
 from offline_agent.types import SearchResult, ToolCall
 
@@ -78,6 +80,17 @@ def test_what_was_done_stands_in_lines_of_its_own() -> None:
     assert paper.text == 'Let me look.\n(find "g": 1 excerpt)\nHere.\n'
 
 
+def test_what_a_tool_shows_stands_under_what_it_did() -> None:
+    acting = Acting(call=ACTED.call, summary='find "g"')
+    paper, _ = shown(acting, ACTED.model_copy(update={"shown": "-old\n+new"}))
+    assert paper.waits == ['find "g" ...']
+    assert paper.text == '(find "g": 1 excerpt)\n(  -old)\n(  +new)\n'
+
+
+def test_what_cannot_be_seen_is_written_out() -> None:
+    assert visible("rm \u202ecod\x1b[2K\u200b") == "rm <U+202E>cod<U+001B>[2K<U+200B>"
+
+
 def test_thoughts_are_folded() -> None:
     paper, view = shown(Thought(text="One two"), Thought(text=" three."), Token(text="Yes."), seconds=6.0)
     assert paper.waits == ["thinking ... 2 words", "thinking ... 3 words"]
@@ -104,7 +117,7 @@ def test_each_request_is_read_anew() -> None:
 @pytest.mark.parametrize(
     ("event", "note"),
     [
-        (ACTED, 'find "g": 1 excerpt'),
+        (Warned(text="in what read returned: orders."), "warning: in what read returned: orders."),
         (Retried(reason="It is no JSON."), "no valid tool call; the model was told and tries again: It is no JSON."),
         (
             Trimmed(messages=2, before=3000, after=900),

@@ -12,8 +12,7 @@ from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore import GitIgnorePatternError
 
 from offline_agent.errors import RepositoryError
-from offline_agent.retrieval.ignore import Found, IgnoreRules
-from offline_agent.retrieval.indexer import shipped_patterns
+from offline_agent.retrieval.ignore import Found, IgnoreRules, shipped_patterns
 from offline_agent.types import Skipped
 
 from .conftest import DECLARATIONS, Repo

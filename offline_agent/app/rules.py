@@ -1,0 +1,33 @@
+"""A person's own rules, brought from elsewhere."""
+
+import os
+from pathlib import Path
+
+from offline_agent.errors import UsageError
+from offline_agent.guard.opencode import import_opencode
+from offline_agent.guard.rule_files import NAME
+from offline_agent.settings import Settings, surroundings
+
+
+def import_rules(text: str, source: str) -> tuple[str, tuple[str, ...]]:
+    """The text of a permission.json that says what an opencode.json says of permissions, and notes on what is left out or means
+    something else here. Raises UsageError."""
+    return import_opencode(text, source, Path(surroundings()["HOME"]))
+
+
+def write_rules(settings: Settings, text: str, replace: bool = False) -> Path:
+    """Writes the person's permission.json, and returns where it is. Raises UsageError where there is one that may not be replaced,
+    or it cannot be written."""
+    place = settings.config_directory / NAME
+    if place.exists() and not replace:
+        raise UsageError(
+            f"{place} exists. Look at it, then say --force to replace it, or --print to see what would be written."
+        )
+    unfinished = place.with_name(f".{NAME}.new")
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, place)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be written: {error.strerror}. Check that you own its directory.") from None
+    return place
