@@ -82,9 +82,9 @@ def _system(view: View) -> Iterator[str]:
 
 
 def _scratch(size: Sequence[str]) -> Iterator[str]:
-    for path in ("/tmp", HOME, "/dev/shm", "/run"):  # noqa: S108  the command's own, which end with it
+    for path in ("/tmp", HOME, "/dev/shm"):  # noqa: S108  the command's own, which end with it
         yield from (*size, "--tmpfs", path)
-    yield from ("--symlink", "/tmp", "/var/tmp", "--remount-ro", "/dev")  # noqa: S108
+    yield from ("--dir", "/run", "--symlink", "/tmp", "/var/tmp", "--remount-ro", "/dev")  # noqa: S108
 
 
 def _anchors(view: View) -> Iterator[str]:
