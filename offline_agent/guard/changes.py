@@ -131,7 +131,8 @@ class Changes:
         self.missed = False
 
     def of(self, asked: Notification) -> Iterator[Change]:
-        """ "." is the root itself. Raises BadAddress, and PermissionError where the command may not be looked into."""
+        """Each path once for every reason; the root itself is ".". Raises BadAddress, PermissionError where the command may not be
+        looked into, and FileNotFoundError or ProcessLookupError where it has ended."""
         one = self._calls[asked.call]
         match one.kind:
             case "open":
