@@ -1,7 +1,7 @@
 """What a text hides from people and not from models: characters that nobody sees, letters that look like others, and encodings.
 
-Sources: Unicode's Tags block (U+E0000), variation selectors supplement (U+E0100) and bidirectional controls; UTS 39 for look-alikes,
-of which only those of Latin small letters that attackers are known to use.
+Sources: Unicode's Tags block (U+E0000), variation selectors supplement (U+E0100) and bidirectional controls; UTS 39 for
+look-alikes, of which only those of Latin small letters that attackers are known to use.
 """
 
 import base64
@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 _TAGS = re.compile("(?<!\U0001f3f4)(?<![\U000e0020-\U000e007f])[\U000e0020-\U000e007f]{3,}")
 _SELECTORS = re.compile("[\U000e0100-\U000e01ef]{4,}")
-_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _OVERRIDE = re.compile("[\u202d\u202e][^\n]{0,80}[\u2066-\u2069]")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060-\u2064\ufeff]{8,}")
 _BETWEEN_LETTERS = re.compile("(?:[A-Za-z ][\u200b\u200c\u200d\u2060-\u2064\u00ad\ufeff]{1,3}){5,}")
@@ -27,7 +26,6 @@ _ALIKE = str.maketrans(
 )
 _DIGITS = str.maketrans("013457@$", "oieastas")
 _LEET = re.compile(r"\b(?=[a-z@$]*[013457@$])(?=[013457@$]*[a-z])[a-z013457@$]{6,24}\b")
-_CYRILLIC = re.compile("[\u0400-\u052f\u0370-\u03ff]")
 _MIXED_WORD = re.compile("[a-z]{0,20}[\u0400-\u052f\u0370-\u03ff\u0131][a-z\u0400-\u052f\u0370-\u03ff\u0131]{0,20}")
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/]{24,4000}={0,2}(?![A-Za-z0-9+/=_-])")

@@ -53,9 +53,9 @@ _LABEL = re.compile(
     + _any(
         """field names? url uri types? paths? files? filename ids? env var prompt labels? regex pattern headers? params? format
         length len size class errors? message msg help hint text title description placeholder location dir directory endpoint
-        provider policy rules? exception encoding algorithm alg method mode scope count index expiry expires ttl at store manager mgr refs?
-        reference reset required strength validator input column attribute attr property prop option flag arg argument key_name
-        suffix prefix version"""
+        provider policy rules? exception encoding algorithm alg method mode scope count index expiry expires ttl at store manager
+        mgr refs? reference reset required strength validator input column attribute attr property prop option flag arg
+        argument key_name suffix prefix version"""
     )
     + "$"
 )
