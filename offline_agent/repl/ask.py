@@ -9,7 +9,7 @@ from prompt_toolkit.output import Output
 
 from offline_agent.actions import Answer, Proposal
 from offline_agent.cli.terminal import readable
-from offline_agent.repl.render import diff_fragments, proposal_lines, visible
+from offline_agent.repl.render import diff_fragments, lasting_patterns, proposal_lines, visible
 
 _ONCE, _ALWAYS, _NO = ("y", "yes"), ("a", "always"), ("n", "no")
 
@@ -22,6 +22,8 @@ class TerminalAsker:
     ) -> None:
         self._begin_line = begin_line
         self._screen = screen
+        self.shown = False
+        """Whether a diff was shown since this was last set: nobody wants to see it again at once."""
         self._prompt: PromptSession[str] = PromptSession(input=keyboard, output=screen)
 
     def permit(self, proposal: Proposal) -> Answer:
@@ -30,7 +32,10 @@ class TerminalAsker:
         self._show(diff_fragments(proposal.diff))
         for line in proposal_lines(proposal):
             self._show([("", line)])
-        lasting = [verdict for verdict in proposal.verdicts if verdict.request.always]
+        self.shown = self.shown or bool(proposal.diff)
+        lasting = lasting_patterns(proposal)
+        if lasting:
+            self._show([("", f"  always would allow here: {', '.join(lasting)}")])
         while (said := self._read(self._question(bool(lasting)))) is not None:
             if said.lower() in _ONCE:
                 return Answer(decision="once")

@@ -20,7 +20,7 @@ from offline_agent.cli.sessions import going_on, table
 from offline_agent.cli.terminal import printable, readable
 from offline_agent.cli.undo import turn_line, undone_text
 from offline_agent.errors import AgentError, UsageError
-from offline_agent.events import Filled
+from offline_agent.events import Acted, Event, Filled
 from offline_agent.records import SessionInfo
 from offline_agent.repl.ask import TerminalAsker
 from offline_agent.repl.commands import completer, find_command
@@ -214,11 +214,18 @@ class Repl:
         try:
             with closing(self._session.ask(question)) as events:  # at once: Ctrl-C is meant for the model too
                 for event in events:
-                    self._view.show(event)
+                    self._view.show(self._once(event))
                     self._filled = self._view.filled or before
         except BaseException:  # what was stopped or failed is not in the context any more
             self._filled = before
             raise
+
+    def _once(self, event: Event) -> Event:
+        """A diff that the person was just asked about is not shown again."""
+        if isinstance(event, Acted) and self._asker.shown:
+            self._asker.shown = False
+            return event if event.failed else event.model_copy(update={"shown": ""})
+        return event
 
     def _wait_for_words(self) -> None:
         """Until every file is searchable by its words, with progress: an answer from half an index misleads."""

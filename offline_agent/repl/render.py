@@ -101,6 +101,12 @@ def proposal_lines(proposal: Proposal) -> list[str]:
     ]
 
 
+def lasting_patterns(proposal: Proposal) -> list[str]:
+    """What an approval for good would allow, such as `bash git commit *`."""
+    requests = (verdict.request for verdict in proposal.verdicts if verdict.request.always)
+    return list(dict.fromkeys(visible(f"{request.permission} {request.always}") for request in requests))
+
+
 def diff_fragments(diff: str) -> list[tuple[str, str]]:
     """A unified diff in colours, for prompt_toolkit; nothing for none."""
     lines = visible(diff).rstrip("\n").split("\n") if diff else []
