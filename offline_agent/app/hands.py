@@ -49,7 +49,7 @@ Begin = Callable[[Hands], Session]
 
 
 class Workbench:
-    """Of the repository at `root`. The sandbox is one for all sessions of this process."""
+    """Of the repository at `root`. There is one sandbox for all sessions of a policy: it is tried once."""
 
     def __init__(self, root: Path, settings: Settings, stored: Stored) -> None:
         self._root = root
@@ -57,20 +57,23 @@ class Workbench:
         self._stored = stored
         self._environ = surroundings()
         self._home = Path(self._environ["HOME"])
+        self._sandboxes: dict[Policy, CommandSandbox] = {}
         self._closing = ExitStack()
 
     # --- what the faces ask for ---
 
     def sandbox(self, policy: Policy) -> CommandSandbox:
-        """What confines the commands of an agent with that policy."""
-        sandbox = CommandSandbox(
-            self._root, self._settings.sandbox, self._environ, self._home, history=denies_read(policy)
-        )
-        return self._closing.enter_context(closing(sandbox))
+        """What confines the commands of agents with that policy."""
+        if policy not in self._sandboxes:
+            sandbox = CommandSandbox(
+                self._root, self._settings.sandbox, self._environ, self._home, history=denies_read(policy)
+            )
+            self._sandboxes[policy] = self._closing.enter_context(closing(sandbox))
+        return self._sandboxes[policy]
 
-    def report(self) -> SandboxReport:
-        """What confines commands here, tried."""
-        return self.sandbox(self.policy(self._settings.ask.agent)).report
+    def report(self, policy: Policy | None = None) -> SandboxReport:
+        """What confines commands here, tried; for the agent of the settings unless a policy says for which."""
+        return self.sandbox(policy or self.policy(self._settings.ask.agent)).report
 
     @cached_property
     def approvals(self) -> Approvals:

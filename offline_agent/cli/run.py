@@ -2,14 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 
+from offline_agent import app
 from offline_agent.cli.ask import Streams, read_question
 from offline_agent.cli.options import add_model, add_repository, program_for, tell, whole_number
 from offline_agent.cli.terminal import progress_line
-from offline_agent.errors import LimitReached, Stopped, UsageError
+from offline_agent.errors import LimitReached, SandboxUnavailable, Stopped, UsageError
 from offline_agent.events import Answered, Event, Searched, Token
 from offline_agent.repl.turn import TurnView
 from offline_agent.settings import Settings
@@ -55,9 +56,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def run(arguments: argparse.Namespace) -> int:
     task = read_question(arguments.task)
     with program_for(arguments, partial(limited, arguments)) as program:
-        program.workbench.policy(
-            program.settings.ask.agent, arguments.allow, arguments.yes
-        )  # a broken rule is told at once
+        check_hands(program, arguments.allow, arguments.yes)
         program.start_model()
         if program.card.notice:
             tell(program.card.notice)
@@ -77,6 +76,20 @@ def limited(arguments: argparse.Namespace, settings: Settings) -> Settings:
         if f"ask.{name}" in settings.policy:
             raise UsageError(f"The policy of this machine fixes ask.{name}. Leave that option out.")
     return settings.model_copy(update={"ask": settings.ask.model_copy(update=limits)})
+
+
+def check_hands(program: app.Program, allow: Sequence[str], yes: bool) -> None:
+    """Before a model is loaded. Raises UsageError for rules that cannot be understood, and SandboxUnavailable where an agent that
+    runs commands could run none."""
+    settings, workbench = program.settings, program.workbench
+    policy = workbench.policy(settings.ask.agent, allow, yes)
+    if settings.ask.agent == "plan":
+        return
+    report = workbench.report(policy)
+    if report.mechanism == "none" and settings.sandbox.mechanism != "none":
+        raise SandboxUnavailable(f"{report.problem} With --agent plan none is needed.")
+    if report.mechanism == "none":
+        tell(report.problem)
 
 
 def last(events: Iterable[Event]) -> Answered:
