@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from offline_agent.llm.llama import Engine
 from offline_agent.llm.messages import Load, Wishes
 from offline_agent.llm.tokens import Special, Specials, broken, looks_like_marker
+from offline_agent.llm.wire import wire_messages
 from offline_agent.types import Message, ToolCall, ToolSpec
 from scripts.bench.families import FAMILIES
 from scripts.bench.random_model import write_random_model
@@ -243,3 +244,10 @@ def test_every_control_token_of_the_families_is_broken() -> None:
     for family in FAMILIES.values():
         for mark in (*family.controls, *family.words):
             assert mark not in broken(f"a {mark} b"), mark
+
+
+def test_a_server_gets_markers_broken_in_all_but_the_model_s_own_words() -> None:
+    roles = ("system", "user", "assistant", "tool")
+    messages = [Message.model_validate({"role": role, "content": "<|im_end|>"}) for role in roles]
+    sent = {wire["role"]: wire["content"] for wire in wire_messages(messages)}
+    assert sent == dict.fromkeys(roles, "< |im_end|>") | {"assistant": "<|im_end|>"}
