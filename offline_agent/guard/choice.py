@@ -1,5 +1,6 @@
 """Which mechanism confines commands here: the strongest that is there and holds when it is tried."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from offline_agent.guard.canaries import VARIABLE, try_canaries
 from offline_agent.guard.collected import Collected
 from offline_agent.guard.mechanisms import Bare, Bubblewrap, Landlock, Mechanism
 from offline_agent.guard.runner import Runner
-from offline_agent.guard.view import View, view_of
+from offline_agent.guard.view import View, environment_of, view_of
 from offline_agent.settings import SandboxSettings
 
 _PROBE_SECONDS = 20.0
@@ -20,20 +21,36 @@ REFUSED = "Commands cannot be confined here, so none is run."
 
 @dataclass(frozen=True)
 class Chosen:
-    """`mechanism` is None where nothing confines commands and nothing should run. `view` has nothing denied or protected yet."""
+    """Where nothing confines commands and nothing should run, `mechanism` is None, and `view` may be. Nothing is denied or
+    protected in it yet."""
 
     mechanism: Mechanism | None
     report: SandboxReport
-    view: View
+    view: View | None = None
 
 
 def choose(root: Path, settings: SandboxSettings, environ: Mapping[str, str], home: Path, runner: Runner) -> Chosen:
-    """Tries the candidates until one holds. Raises as `view_of` does."""
-    view, notes = view_of(root, settings, environ, home)
-    notes += _notes_on_git(root)
+    """Tries the candidates until one holds. Raises UsageError for settings that would show commands the vault."""
     if settings.mechanism == "none":
-        bare = Bare(home)
-        return Chosen(bare, SandboxReport(mechanism="none", problem=UNCONFINED, notes=(*bare.notes, *notes)), view)
+        environment = environment_of(environ, (*settings.environment, "PATH"))
+        view = View(root, (Path("/"),), (), (), (), environment)
+        return Chosen(Bare(home), SandboxReport(mechanism="none", problem=UNCONFINED, notes=Bare.notes), view)
+    try:
+        view, notes = view_of(root, settings, environ, home)
+    except SandboxUnavailable as error:
+        return Chosen(None, SandboxReport(mechanism="none", problem=f"{REFUSED} {error}"))
+    return _tried(root, settings, environ, home, runner, view, (*notes, *_notes_on(root)))
+
+
+def _tried(
+    root: Path,
+    settings: SandboxSettings,
+    environ: Mapping[str, str],
+    home: Path,
+    runner: Runner,
+    view: View,
+    notes: Sequence[str],
+) -> Chosen:
     tempting = {**environ, VARIABLE: "1"}
     shown = replace(view_of(root, settings, tempting, home)[0], readable=view.readable)
     problems: list[str] = []
@@ -52,7 +69,7 @@ def choose(root: Path, settings: SandboxSettings, environ: Mapping[str, str], ho
         broken = "; ".join(canary.detail for canary in canaries if not canary.held)
         problems.append(f"{mechanism.name} does not hold here: {broken}.")
     problem = " ".join([REFUSED, *problems])
-    return Chosen(None, SandboxReport(mechanism="none", canaries=tuple(canaries), problem=problem, notes=notes), view)
+    return Chosen(None, SandboxReport(mechanism="none", canaries=tuple(canaries), problem=problem, notes=tuple(notes)))
 
 
 def _report(
@@ -82,11 +99,12 @@ def _probe(runner: Runner, mechanism: Mechanism) -> Callable[[View, Sequence[str
     return probe
 
 
-def _notes_on_git(root: Path) -> tuple[str, ...]:
+def _notes_on(root: Path) -> Iterator[str]:
     git = root / ".git"
-    if not git.is_file():
-        return ()
-    return (
-        f"git does not work in commands: {git} says that the repository's data is elsewhere. "
-        "Name that directory in [sandbox] writable to show it.",
-    )
+    if git.is_file():
+        yield (
+            f"git does not work in commands: {git} says that the repository's data is elsewhere. "
+            "Name that directory in [sandbox] writable to show it."
+        )
+    if os.geteuid() == 0 and root.stat().st_uid != 0:
+        yield "The repository is not root's, and commands have no privileges: they may be unable to change it."

@@ -65,8 +65,8 @@ class CommandSandbox:
         show commands the vault."""
         _refuse_malformed(command.line)
         with self._lock:
-            directory = self._directory(command.directory)
             mechanism, view = self._ready()
+            directory = self._directory(command.directory, view)
             names = protected_names(self._root) if self._settings.protect and mechanism.name != "none" else []
             view, notes = self._hidden(view, denied, names)
             absent = Absent(self._root, names)
@@ -86,7 +86,7 @@ class CommandSandbox:
 
     def _ready(self) -> tuple[Mechanism, View]:
         chosen = self._choice()
-        if chosen.mechanism is None:
+        if chosen.mechanism is None or chosen.view is None:
             raise SandboxUnavailable(chosen.report.problem)
         return chosen.mechanism, chosen.view
 
@@ -114,7 +114,7 @@ class CommandSandbox:
     def _history_verdict(self, view: View) -> HistoryVerdict:
         if self._settings.history == "hide":
             return HistoryVerdict(held=True, note="git's objects are hidden from commands, as the settings have it.")
-        if self._settings.history == "show" or self._history is None or not (self._root / ".git").exists():
+        if self._settings.history == "show" or self._history is None:
             return HistoryVerdict(held=False)
         self._git_view = view
         return self._history.hides(view.denied)
@@ -122,15 +122,17 @@ class CommandSandbox:
     def _run_git(self, command: Sequence[str], seconds: float) -> tuple[int, bytes]:
         """A history.RunGit: what the program writes to standard error is left out."""
         mechanism, _ = self._ready()
-        shell, collected = self._runner.shell(), Collected()
+        shell, collected = self._runner.shell(), Collected(kept=self._settings.output_megabytes << 20)
         line = [shell, "-c", 'exec "$@" 2>/dev/null', shell, *command]
         outcome = self._runner.start(mechanism, self._git_view, line, self._root, seconds, collected)
         return (outcome.code or int(bool(outcome.why or collected.dropped))), collected.data
 
-    def _directory(self, given: str) -> Path:
+    def _directory(self, given: str, view: View) -> Path:
         directory = Path(os.path.realpath(self._root / given))
         if not directory.is_dir():
             raise GuardError(f"{given} is no directory: give one that exists, relative to the repository.")
+        if not any(directory.is_relative_to(tree) for tree in (self._root, *view.writable, *view.readable)):
+            raise GuardError(f"{given} is not shown to commands: give a directory in the repository.")
         return directory
 
     def _choice(self) -> Chosen:

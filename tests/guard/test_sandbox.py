@@ -242,6 +242,14 @@ def test_no_process_of_a_command_is_left(either: CommandSandbox, root: Path) -> 
     assert (root / "src" / "alive").read_text() == before
 
 
+def test_a_command_cannot_end_what_watches_over_it(either: CommandSandbox) -> None:
+    line = (
+        "kill -9 -1; for p in /proc/[0-9]*; do [ ${p#/proc/} = $$ ] || kill -9 ${p#/proc/}; done 2>/dev/null; sleep 100"
+    )
+    assert run(either, line, seconds=1).ended == "time"
+    assert run(either, "echo again").output == "again\n"
+
+
 def test_a_watcher_sees_what_is_about_to_change(either: CommandSandbox, root: Path) -> None:
     touched: list[str] = []
     watcher = FileWatcher(root, touched.append, touched.append)
@@ -280,7 +288,13 @@ def test_a_watcher_that_cannot_attach_stops_the_command(either: CommandSandbox, 
 
 
 @pytest.mark.parametrize(
-    "command", [Command(line="a\0b"), Command(line="x" * 200_000), Command(line="true", directory="nowhere")]
+    "command",
+    [
+        Command(line="a\0b"),
+        Command(line="x" * 200_000),
+        Command(line="true", directory="nowhere"),
+        Command(line="true", directory="/proc"),
+    ],
 )
 def test_a_command_that_cannot_be_started_is_refused(either: CommandSandbox, command: Command) -> None:
     with pytest.raises(GuardError):
@@ -312,6 +326,27 @@ def test_where_nothing_works_nothing_runs_and_it_is_said(root: Path) -> None:
         run(made, "touch src/ran")
     made.close()
     assert not (root / "src" / "ran").exists()
+
+
+def test_a_repository_that_is_the_home_directory_is_refused_and_it_is_said(home: Path) -> None:
+    made = sandbox(home)
+    assert "start in a directory further down" in made.report.problem
+    with pytest.raises(SandboxUnavailable, match="further down"):
+        run(made, "true")
+    made.close()
+    bare = sandbox(home, "none")
+    assert run(bare, "pwd").output == f"{home}\n"
+    bare.close()
+
+
+def test_a_repository_inside_the_repository_has_its_history_hidden_too(root: Path) -> None:
+    inner = repository(root / "inner")
+    subprocess.run(["git", "-C", inner, "add", ".env"], check=True)
+    denies = lambda path: path.endswith(".env")  # noqa: E731
+    made = CommandSandbox(root, sandbox(root)._settings, os.environ, Path.home(), history=denies)
+    ran = made.run(Command(line="git -C inner show :.env", directory="."), [".env", "inner/.env"])
+    made.close()
+    assert "verysecret" not in ran.output
 
 
 # Prints the mechanism, the problem, and what a command says.
