@@ -26,16 +26,6 @@ class ReadingInspector:
         return self._suspicion.of(text)
 
 
-class BlindInspector:
-    """Sees nothing in anything: what tests of other parts take."""
-
-    def mask(self, text: str) -> str:
-        return text
-
-    def suspicion(self, text: str) -> str:
-        return ""
-
-
 def open_inspector(directory: Path) -> ReadingInspector:
     """By the declarations of an `index/` directory. Raises UsageError when they are missing or not understood."""
     return ReadingInspector(Redactor(load_formats(directory)), Suspicion(load_features(directory)))

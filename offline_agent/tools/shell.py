@@ -18,6 +18,7 @@ _CHANGED = 10
 """Names of files that are listed."""
 _SHOWN = 20
 """Lines at the end that a person is shown."""
+_UNSEEN = "; what it changed could not all be recorded, so /undo may miss some of it"
 _ENDED = {
     "time": "it took longer than {seconds:g} s and was ended",
     "memory": "it needed more memory than it may have and was ended",
@@ -56,7 +57,7 @@ class Run:
         return ToolResult(
             text="\n".join([" ".join(rows), self._capped(output, ran.dropped) or "It wrote nothing."]),
             failed=ran.ended != "itself" or ran.exit_code != 0,
-            summary=f"run {brief(arguments.command)}: {_outcome(ran)}, {_seconds(ran.seconds)}",
+            summary=f"run {brief(arguments.command)}: {_outcome(ran)}, {_seconds(ran.seconds)}{_UNSEEN if ran.unseen else ''}",
             shown="\n".join(output.split("\n")[-_SHOWN:]),
         )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from offline_agent.errors import UsageError
 from offline_agent.guard.disguise import plain
-from offline_agent.guard.inspector import BlindInspector, open_inspector
+from offline_agent.guard.inspector import open_inspector
 from offline_agent.guard.suspect import Suspicion, load_features
 from scripts.evaluate.injection import load_cases, measure
 
@@ -103,8 +103,3 @@ def test_an_inspector_masks_and_warns() -> None:
     assert inspector.mask("the code is blue-Heron-41") == "the code is [redacted:known#1]"
     assert inspector.suspicion(ORDER)
     assert not inspector.suspicion("x = 1")
-
-
-def test_a_blind_one_does_neither() -> None:
-    assert BlindInspector().mask(ORDER) == ORDER
-    assert BlindInspector().suspicion(ORDER) == ""
