@@ -117,10 +117,11 @@ def open_existing(arguments: argparse.Namespace) -> app.OpenVault:
 
 
 def tell(sentence: str) -> None:
-    """Says something beside the command's own output; on a terminal no word is cut at the edge."""
-    text = f"offline-agent: {sentence}"
+    """Says something beside the command's own output; on a terminal no word of it is cut at the edge. What stands in further lines,
+    such as a diff, stays as it is."""
+    text, newline, more = f"offline-agent: {sentence}".partition("\n")
     if sys.stderr.isatty():
         text = textwrap.fill(
             text, shutil.get_terminal_size().columns - 1, break_long_words=False, break_on_hyphens=False
         )
-    print(text, file=sys.stderr)
+    print(f"{text}{newline}{more}", file=sys.stderr)
