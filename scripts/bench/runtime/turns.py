@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from offline_agent.agent.profiles import BUILD
+from offline_agent.agent.prompt import opening
 from offline_agent.llm.dialects import detect_dialect, load_dialects
 from offline_agent.llm.process import LlamaProcess
 from offline_agent.llm.render import Renderer
 from offline_agent.llm.template import ChatTemplate
 from offline_agent.llm.tokens import Special
 from offline_agent.settings import ModelSettings, find_declarations
-from offline_agent.types import Message, Sampling
+from offline_agent.types import Message, ModelCard, Sampling
 from scripts.bench.families import FAMILIES, Family
 from scripts.bench.random_model import write_random_model
 from scripts.bench.runtime.figures import Figure, ask, prose, report, running
@@ -20,10 +22,7 @@ from scripts.bench.toolset import toolset
 
 OPENCODE_BYTES = 31_000
 """What OpenCode 1.18 sends for "hello" with its default tools: 7 to 8 thousand tokens, in its requests to an endpoint that logs."""
-SYSTEM = Message(
-    role="system",
-    content=(Path(__file__).parents[3] / "offline_agent" / "agent" / "system.md").read_text(encoding="utf-8"),
-)
+[SYSTEM] = opening(ModelCard(name="", file=""), told=[BUILD.guidance])
 _HELLO = (SYSTEM, Message(role="user", content="hello"))
 _SHORT = Sampling(max_tokens=24)
 _ROOMY = ModelSettings(context=32_768)  # a vocabulary of few words makes many tokens of a text
