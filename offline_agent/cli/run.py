@@ -22,7 +22,8 @@ examples:
   git diff | offline-agent run "review this" --agent plan --json
 
 A RULE is PERMISSION or PERMISSION:PATTERN, such as edit, edit:src/*, bash:npm test or bash:git *. What a rule of yours, of the
-repository or of this machine denies stays denied. `offline-agent undo` takes back what was changed.
+repository or of this machine denies stays denied. What a command line does cannot always be told from its text (xargs, python -c);
+such a line runs with --yes only. `offline-agent undo` takes back what was changed.
 
 Exit codes: 0 the model ended with an answer, 65 a limit was reached (steps, tokens, time, the same call again and again),
 62 no command can be confined here, 40-47 the model, 130 stopped. --json says more: one event a line, the last has type "answered".
@@ -33,7 +34,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "run",
         help="do a task without asking",
-        description="Gives the agent a task and lets it work until it is done. Nobody is asked: what would ask is denied, unless "
+        description="Gives the agent a task and lets it work until it is done. Nobody is asked: what would ask is denied,\nunless "
         "--allow or --yes say otherwise. The task comes from the arguments, from standard input, or from both.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -79,10 +80,12 @@ def limited(arguments: argparse.Namespace, settings: Settings) -> Settings:
 
 
 def check_hands(program: app.Program, allow: Sequence[str], yes: bool) -> None:
-    """Before a model is loaded. Raises UsageError for rules that cannot be understood, and SandboxUnavailable where an agent that
-    runs commands could run none."""
+    """Before a model is loaded. Raises UsageError for rules that cannot be understood and for a model that uses no tools, and
+    SandboxUnavailable where an agent that runs commands could run none."""
     settings, workbench = program.settings, program.workbench
     policy = workbench.policy(settings.ask.agent, allow, yes)
+    if program.card.answers == "record" or not program.card.remembers_turns:
+        raise UsageError(f"{program.card.name} answers questions and uses no tools. Do tasks with --model FILE.gguf.")
     if settings.ask.agent == "plan":
         return
     report = workbench.report(policy)

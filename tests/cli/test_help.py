@@ -11,6 +11,9 @@ CASES = Path(__file__).parent / "cases"
 VAULT = ("status", "verify", "passphrase", "protect", "rotate", "unlock", "lock", "prune", "destroy")
 HELPED = [
     "",
+    *("run", "undo", "redo", "config", "config import"),
+    *("permissions", *(f"permissions {action}" for action in ("list", "test", "revoke"))),
+    *("sandbox", *(f"sandbox {action}" for action in ("verify", "run"))),
     *("ask", "chat", "search", "map", "index", "fit", "servers", "doctor", "logs"),
     *("vault", *(f"vault {action}" for action in VAULT)),
     *("sessions", *(f"sessions {action}" for action in ("list", "show", "export", "delete"))),

@@ -99,6 +99,12 @@ def test_a_rule_that_cannot_be_understood_is_told_before_a_model_is_looked_for(r
     assert "--allow" in done.stderr
 
 
+def test_a_model_that_uses_no_tools_is_given_no_task(repository: Path) -> None:
+    done = unattended("run", "--repo", str(repository), "--yes", "make f return 2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pocket answers questions and uses no tools" in done.stderr
+
+
 def test_ctrl_c_ends_the_command_the_model_and_the_turn(repository: Path, tmp_path: Path) -> None:
     """What the turn had done until then can be undone."""
     calls = (("write", {"path": "f.py", "content": WRITTEN}), ("run", {"command": f"touch begun; sleep 300.{NUMBER}"}))
