@@ -69,6 +69,9 @@ _TABLE = """
     modify_ldt 154 -             uselib 134 -                 migrate_pages 256 238        move_pages 279 239
     shmget 29 194                msgget 68 186                semget 64 190                mq_open 240 180
 
+    prlimit64 302 261            setpriority 141 140          ioprio_set 251 30            sched_setaffinity 203 122
+    sched_setparam 142 118       sched_setscheduler 144 119   sched_setattr 314 274
+
     open 2 -                     openat 257 56                openat2 437 437              creat 85 -
     truncate 76 45               ftruncate 77 46              fallocate 285 47             memfd_create 319 279
     rename 82 -                  renameat 264 38              renameat2 316 276            rmdir 84 -

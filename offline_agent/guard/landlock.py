@@ -33,6 +33,7 @@ from pathlib import Path
 
 from offline_agent import linux
 from offline_agent.guard.history import object_stores
+from offline_agent.guard.seccomp import no_set_id
 from offline_agent.guard.view import View
 
 READ = linux.READ_FILE | linux.READ_DIR | linux.EXECUTE
@@ -50,10 +51,11 @@ _ATTRIBUTES = (
     *("setxattr", "lsetxattr", "fsetxattr", "setxattrat"),
     *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
 )
-_MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "creat": 1, "mknod": 1, "mknodat": 2}
-"""Calls with a mode, and which argument it is."""
 _FLAGS = {"open": 1, "openat": 2}
-"""Calls with flags, and which argument they are; the mode follows."""
+"""Calls with flags, and which argument they are."""
+_OF_PROCESS = ("prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr")
+_OF_MANY = {"setpriority": 2, "ioprio_set": 3}
+"""Calls of a process, a group or a user, and which of these the user is."""
 
 
 def rules(view: View, private: Path | None = None, stores: Sequence[Path] | None = None) -> list[tuple[str, int]]:
@@ -103,22 +105,18 @@ def restrict(rules: Sequence[tuple[str, int]], abi: int) -> None:
 def ungoverned(machine: linux.Machine, abi: int) -> list[linux.Step]:
     """Steps for a seccomp filter that refuse what Landlock of this version leaves open and no ordinary command needs.
 
-    Every socket but socketpair's: those of other programs are files, and Landlock governs no connecting to them. Set-user-ID bits:
-    who starts that file later would do it for the command. Extended attributes, which belong to the file's owner, wherever it is.
+    Every socket but socketpair's: those of other programs are files, and Landlock governs no connecting to them. Set-user-ID bits.
+    Extended attributes, which belong to the file's owner, wherever it is. Limits and priorities of any process but the caller's
+    own: with RLIMIT_CPU another could be ended.
     """
     steps = linux.on(machine.numbers("socket"), linux.refuse())
     steps += linux.on(machine.numbers(*_ATTRIBUTES), linux.refuse(errno.EOPNOTSUPP))
-    # It has modes and flags in memory, where no filter can look. Programs then take openat.
-    steps += linux.on(machine.numbers("openat2"), linux.refuse(errno.ENOSYS))
-    for name, argument in _MODES.items():
-        for number in machine.numbers(name):
-            steps += linux.wherever(number, argument, stat.S_ISUID | stat.S_ISGID, linux.refuse())
-    for name, argument in _FLAGS.items():
-        for number in machine.numbers(name):
-            # Without O_CREAT the mode is whatever the register holds.
-            made: linux.Test = (argument, os.O_CREAT, os.O_CREAT, True)
-            mode: linux.Test = (argument + 1, stat.S_ISUID | stat.S_ISGID, 0, False)
-            steps += linux.when(number, [made, mode], linux.refuse())
+    steps += no_set_id(machine)
+    for name in _OF_PROCESS:
+        steps += linux.unless(machine.calls[name], 0, [0], linux.refuse())
+    for name, user in _OF_MANY.items():
+        steps += linux.where(machine.calls[name], 0, user, linux.refuse())
+        steps += linux.unless(machine.calls[name], 1, [0], linux.refuse())
     return steps + (_truncation(machine) if abi < _TRUNCATE_SINCE else [])
 
 

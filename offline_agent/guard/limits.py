@@ -56,6 +56,7 @@ class Warden:
         self._limits, self._parent, self._disk = limits, parent, disk
         self._deadline = time.monotonic() + limits.seconds
         self._free = _free(disk, 0)
+        self._shared = shared_memory()
 
     def broken(self) -> str:
         """Which limit is broken, as Ran.ended has it; empty for none."""
@@ -70,7 +71,10 @@ class Warden:
 
     def _takes_too_much(self, pids: list[int]) -> bool:
         """The quick sum counts shared pages once for each process, so where it is too large the kernel is asked for the true one,
-        which takes it milliseconds."""
+        which takes it milliseconds. Files in memory count too, as those that no process has mapped are in no process's sum: who
+        makes a thousand with memfd_create(2) would take all there is."""
+        if shared_memory() - self._shared > self._limits.memory_bytes:
+            return True
         if sum(map(_resident, pids)) <= self._limits.memory_bytes:
             return False
         return sum(map(_proportional, pids)) > self._limits.memory_bytes
@@ -137,6 +141,15 @@ def _proportional(pid: int) -> int:
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) << 10
     return _resident(pid)
+
+
+def shared_memory() -> int:
+    """Bytes of memory that are files or segments, of the whole machine; 0 where the kernel does not tell."""
+    with suppress(OSError), open("/proc/meminfo", "rb") as file:
+        for line in file:
+            if line.startswith(b"Shmem:"):
+                return int(line.split()[1]) << 10
+    return 0
 
 
 def _threads_of(user: int) -> int:

@@ -13,7 +13,7 @@ from offline_agent.guard import landlock
 from offline_agent.guard.bubblewrap import MOST_ARGUMENTS, features_of, find_program, options
 from offline_agent.guard.launcher import Order
 from offline_agent.guard.limits import Limits
-from offline_agent.guard.seccomp import deny_filter
+from offline_agent.guard.seccomp import deny_filter, no_set_id
 from offline_agent.guard.view import View
 
 Name = Literal["bubblewrap", "landlock", "none"]
@@ -56,7 +56,8 @@ class Bubblewrap:
             raise SandboxUnavailable(
                 f"{program} does not know {min(missing)}: bubblewrap 0.5 or later is needed. {INSTALL}"
             )
-        return cls(program, features, deny_filter(_machine()))
+        machine = _machine()
+        return cls(program, features, deny_filter(machine, no_set_id(machine)))
 
     @property
     def notes(self) -> tuple[str, ...]:

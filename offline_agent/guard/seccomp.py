@@ -5,9 +5,11 @@ in one of these calls. They fail with EPERM, so that a program can go on without
 """
 
 import errno
+import os
+import stat
 from collections.abc import Sequence
 
-from offline_agent.linux import Machine, Step, assemble, begin, end, on, refuse, unless, where, wherever
+from offline_agent.linux import Machine, Step, Test, assemble, begin, end, on, refuse, unless, when, where, wherever
 
 OTHER_PROCESSES = ("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp")
 OTHER_DOORS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
@@ -32,6 +34,10 @@ NEW_NAMESPACES = 0x7E020080
 _CLONE_NEWTIME = 0x80
 """Only unshare(2) knows it: in clone(2) these bits are the signal."""
 AF_UNIX = 1
+_MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "creat": 1, "mknod": 1, "mknodat": 2}
+"""Calls with a mode, and which argument it is."""
+_FLAGS = {"open": 1, "openat": 2}
+"""Calls with flags, and which argument they are; the mode follows."""
 _SAME_PERSONALITY, _ASK_PERSONALITY = 0, 0xFFFFFFFF
 
 
@@ -49,3 +55,21 @@ def deny_filter(machine: Machine, more: Sequence[Step] = ()) -> bytes:
     steps += unless(calls["personality"], 0, [_SAME_PERSONALITY, _ASK_PERSONALITY], no)
     steps += unless(calls["socket"], 0, [AF_UNIX], no)
     return assemble([*steps, *more, *end()])
+
+
+def no_set_id(machine: Machine) -> list[Step]:
+    """Steps that refuse set-user-ID and set-group-ID bits: whoever starts such a file of the repository later does it for the
+    command, as the person or as root."""
+    # It has modes and flags in memory, where no filter can look. Programs then take openat.
+    steps = on(machine.numbers("openat2"), refuse(errno.ENOSYS))
+    bits = stat.S_ISUID | stat.S_ISGID
+    for name, argument in _MODES.items():
+        for number in machine.numbers(name):
+            steps += wherever(number, argument, bits, refuse())
+    for name, argument in _FLAGS.items():
+        for number in machine.numbers(name):
+            # Without O_CREAT the mode is whatever the register holds.
+            made: Test = (argument, os.O_CREAT, os.O_CREAT, True)
+            mode: Test = (argument + 1, bits, 0, False)
+            steps += when(number, [made, mode], refuse())
+    return steps
