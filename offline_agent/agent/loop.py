@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from offline_agent.agent.act import Toolbox, called
@@ -42,8 +42,8 @@ class Session:
     """The turns of one conversation. What was asked is in the transcript before it is answered. A turn that was stopped or failed
     leaves no trace in what the model is shown later.
 
-    A model that remembers turns is shown a conversation that only grows, `earlier` where one is resumed, and may use `hands`; to
-    any other each question is the first.
+    A model that remembers turns is shown a conversation that only grows, `earlier` where one is resumed, and may use `hands`,
+    which are asked for with the first question; to any other each question is the first.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Session:
         transcript: Transcript,
         audit: Audit,
         outline: Outline | None = None,
-        hands: Hands = BARE,
+        hands: Hands | Callable[[], Hands] = BARE,
         earlier: SessionContext | None = None,
     ) -> None:
         self._retriever = retriever
@@ -66,9 +66,8 @@ class Session:
         self._audit = audit
         self._outline = outline
         self._remembers = card.remembers_turns and card.answers == "prose"
-        self._hands = hands
-        self._tools = tuple(hands.tools) if settings.tools and self._remembers else ()
-        self._toolbox = Toolbox(self._tools)
+        self._given_hands: Hands | Callable[[], Hands] | None = hands
+        self._hands, self._toolbox = BARE, Toolbox()
         self._talk = Conversation(earlier or SessionContext())
         self._written_by = earlier.model if earlier else ""
         self._map: str | None = None
@@ -76,11 +75,9 @@ class Session:
         self._noted = self._changed = False
         self._budget: Budget | None = None
 
-    def become(self, hands: Hands) -> None:
+    def become(self, hands: Hands | Callable[[], Hands]) -> None:
         """Goes on as another agent: with other tools and another part of the system text, from the next turn on."""
-        self._hands = hands
-        self._tools = tuple(hands.tools) if self._settings.tools and self._remembers else ()
-        self._changed = True
+        self._given_hands, self._changed = hands, True
 
     @property
     def context(self) -> SessionContext:
@@ -139,7 +136,7 @@ class Session:
     def _told(self) -> list[str]:
         """What the system text has besides: what this agent is for, then what person and project want it to know."""
         hands, most = self._hands, min(self._settings.instruction_tokens, self._card.context // 8)
-        guidance = hands.guidance if self._tools else ""
+        guidance = hands.guidance if self._toolbox.specs else ""
         return [text for text in (guidance, within(hands.instructions, most, self._model.count_tokens)) if text]
 
     def _changing(self, question: str) -> AbstractContextManager[None]:
@@ -268,6 +265,7 @@ class Session:
         """Waits for the model. The map is made here, once, in part while the model is being loaded."""
         first = with_map and self._map is None and not self._mapped
         drafted = draft(self._outline, self._card.map_tokens) if first else ""
+        self._take_hands()
         info = self._model.load()
         self._note(info)
         self._card = fitted(self._given, info.context)
@@ -276,9 +274,16 @@ class Session:
         if self._written_by != (known := identity(info, self._card)):
             self._talk.forget_tokens()
             self._written_by = known
-        self._toolbox = Toolbox(suited(self._tools, info))
+        uses = self._settings.tools and self._remembers
+        self._toolbox = Toolbox(suited(self._hands.tools, info) if uses else ())
         self._budget = Budget(self._model, info, self._sampling(self._settings.max_tokens), self._toolbox.specs)
         return self._budget
+
+    def _take_hands(self) -> None:
+        """Late: what they need takes a moment to import, which is better spent while the model is being loaded."""
+        given, self._given_hands = self._given_hands, None
+        if given is not None:
+            self._hands = given if isinstance(given, Hands) else given()
 
     def _sampling(self, max_tokens: int, grammar: str = "") -> Sampling:
         most = min(max_tokens, self._settings.max_tokens)

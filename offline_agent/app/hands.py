@@ -12,6 +12,7 @@ from offline_agent.agent.hands import Hands
 from offline_agent.agent.instructions import instructions
 from offline_agent.agent.loop import Session
 from offline_agent.agent.profiles import EXPLORE, Profile
+from offline_agent.app.rules import Rules
 from offline_agent.app.stored import Stored
 from offline_agent.errors import AgentError, GuardError
 from offline_agent.guard.denied import DeniedFiles
@@ -22,8 +23,6 @@ from offline_agent.guard.known import values_in
 from offline_agent.guard.paths import locate
 from offline_agent.guard.permissions import denies_read, verdicts
 from offline_agent.guard.policy import Policy
-from offline_agent.guard.recall import PermittedIndex
-from offline_agent.guard.rule_files import load_policy
 from offline_agent.guard.sandbox import CommandSandbox
 from offline_agent.guard.shell import requests_of
 from offline_agent.guard.undo import Undo
@@ -51,8 +50,9 @@ Begin = Callable[[Hands], Session]
 class Workbench:
     """Of the repository at `root`. There is one sandbox for all sessions of a policy: it is tried once."""
 
-    def __init__(self, root: Path, settings: Settings, stored: Stored) -> None:
+    def __init__(self, root: Path, settings: Settings, stored: Stored, rules: Rules) -> None:
         self._root = root
+        self._rules = rules
         self._settings = settings
         self._stored = stored
         self._environ = surroundings()
@@ -85,7 +85,7 @@ class Workbench:
 
     def policy(self, agent: str, allow: Sequence[str] = (), yes: bool = False) -> Policy:
         """The rules for an agent here. Raises UsageError for a file, or an --allow, that cannot be understood."""
-        return load_policy(self._root, self._settings.config_directory, self._home, agent, allow, yes=yes)
+        return self._rules.policy(agent, allow, yes)
 
     def judge(self, permission: str, value: str, agent: str) -> list[Verdict]:
         """What rules and approvals say to a call, without making it: `bash` and a line, `read` and a path, and so on. Raises an
@@ -106,10 +106,6 @@ class Workbench:
         return [Request(permission=permission, value=value)]
 
     # --- what a session gets ---
-
-    def permitted(self, index: Index, policy: Policy) -> Index:
-        """The index without what an agent with that policy may not read."""
-        return PermittedIndex(index, denies_read(policy))
 
     def hands(
         self, index: Index, asker: Asker, profile: Profile, policy: Policy, session: str, begin: Begin | None = None

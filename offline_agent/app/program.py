@@ -3,15 +3,16 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from offline_agent.agent.loop import Session
 from offline_agent.app.embedders import Embedders
-from offline_agent.app.hands import Workbench
 from offline_agent.app.index import Progress, RepositoryIndex, StatusProgress
 from offline_agent.app.model import Answerer
+from offline_agent.app.rules import Rules
 from offline_agent.app.sessions import Sessions
 from offline_agent.app.stored import Stored
 from offline_agent.app.vault import Say, open_vault
@@ -28,6 +29,7 @@ from offline_agent.vault.keys import PassphraseSource
 from offline_agent.vault.opened import OpenVault
 
 if TYPE_CHECKING:
+    from offline_agent.app.hands import Workbench
     from offline_agent.retrieval.borrow import Found
 
 log = logging.getLogger(__name__)
@@ -73,8 +75,10 @@ class Program:
             closing(RepositoryIndex(repository.root, settings, self._stored, self._embedders, self.serving, relay))
         )
         self._answerer = self._closing.enter_context(closing(Answerer(settings, self._stored, model)))
-        self._workbench = self._closing.enter_context(closing(Workbench(repository.root, settings, self._stored)))
-        self._sessions = Sessions(repository, settings.ask, self._stored, self._answerer, self._workbench)
+        self._rules = Rules(repository.root, settings)
+        self._sessions = Sessions(
+            repository, settings.ask, self._stored, self._answerer, self._rules, lambda: self.workbench
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -142,10 +146,13 @@ class Program:
         """A conversation with an agent that only reads, while nobody is there to ask."""
         return self._sessions.begin(index, Nobody(), "ask")
 
-    @property
-    def workbench(self) -> Workbench:
-        """Rules, sandbox and undo."""
-        return self._workbench
+    @cached_property
+    def workbench(self) -> "Workbench":
+        """Rules, sandbox and undo. What they need is imported now."""
+        from offline_agent.app.hands import Workbench
+
+        bench = Workbench(self.repository.root, self.settings, self._stored, self._rules)
+        return self._closing.enter_context(closing(bench))
 
     def keep_session(self) -> None:
         """Keeps what the model has computed of the session, so that resuming it need not. What cannot be kept is logged."""

@@ -1,12 +1,34 @@
-"""A person's own rules, brought from elsewhere."""
+"""The rules in force, and a person's own, brought from elsewhere. What acts by them is hands.py, which is imported later."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from offline_agent.errors import UsageError
 from offline_agent.guard.opencode import import_opencode
-from offline_agent.guard.rule_files import NAME
+from offline_agent.guard.permissions import denies_read
+from offline_agent.guard.policy import Policy
+from offline_agent.guard.recall import PermittedIndex
+from offline_agent.guard.rule_files import NAME, load_policy
+from offline_agent.protocols import Index
 from offline_agent.settings import Settings, surroundings
+
+
+class Rules:
+    """For agents in the repository at `root`."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self._root = root
+        self._settings = settings
+
+    def policy(self, agent: str, allow: Sequence[str] = (), yes: bool = False) -> Policy:
+        """Of an agent. Raises UsageError for a file, or an --allow, that cannot be understood."""
+        home = Path(surroundings()["HOME"])
+        return load_policy(self._root, self._settings.config_directory, home, agent, allow, yes=yes)
+
+    def permitted(self, index: Index, policy: Policy) -> Index:
+        """The index without what an agent with that policy may not read."""
+        return PermittedIndex(index, denies_read(policy))
 
 
 def import_rules(text: str, source: str) -> tuple[str, tuple[str, ...]]:

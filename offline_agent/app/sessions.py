@@ -1,7 +1,7 @@
 """The sessions about one repository: begun, resumed, kept."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from offline_agent.agent.profiles import PROFILES
 from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.app.index import render_map
 from offline_agent.app.model import Answerer
+from offline_agent.app.rules import Rules
 from offline_agent.app.stored import Stored
 from offline_agent.errors import UsageError
+from offline_agent.guard.policy import Policy
 from offline_agent.protocols import Asker, Index, Mapper
 from offline_agent.records import SessionInfo
 from offline_agent.retrieval.repository import Repository
@@ -23,13 +25,12 @@ from offline_agent.vault.sessions import Recorder
 
 if TYPE_CHECKING:
     from offline_agent.app.hands import Workbench
-    from offline_agent.guard.policy import Policy
 
 _ASIDE_STEPS = 12  # requests to the model that an agent may make for another one
 
 
 class Sessions:
-    """One is under way at a time. `workbench` gives what they act with."""
+    """One is under way at a time. `workbench` gives what they act with, and is asked late."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Sessions:
         settings: AskSettings,
         stored: Stored,
         answerer: Answerer,
-        workbench: "Workbench",
+        rules: Rules,
+        workbench: "Callable[[], Workbench]",
     ) -> None:
         self._root = str(repository.root)
         self._settings = settings
         self._stored = stored
         self._answerer = answerer
+        self._rules = rules
         self._workbench = workbench
         self._transcript: Recorder | None = None
 
@@ -57,7 +60,7 @@ class Sessions:
     ) -> Session:
         """A conversation with `agent`, recorded: a new one, or the one of the session `resume`, which is an id in full. What the
         one before it had computed is kept first. Raises UsageError for rules that cannot be understood."""
-        policy = self._workbench.policy(agent, allow, yes)  # before anything is recorded
+        policy = self._rules.policy(agent, allow, yes)  # before anything is recorded
         self.keep()
         sessions, card = self._stored.archive.sessions, self._answerer.card
         self._answerer.start()
@@ -68,21 +71,22 @@ class Sessions:
         else:
             transcript = sessions.begin(self._root, card.name)
         self._transcript = transcript
-        index = self._workbench.permitted(index, policy)
+        index = self._rules.permitted(index, policy)
         hands = self._hands(index, asker, agent, policy, transcript.id)
         return self._open(index, self._settings, transcript, hands, earlier)
 
     def change(self, session: Session, index: Index, asker: Asker, agent: str) -> None:
         """Has the session that was begun last go on with another agent. Raises UsageError for rules that cannot be understood."""
         assert self._transcript is not None
-        policy = self._workbench.policy(agent)
-        index = self._workbench.permitted(index, policy)
+        policy = self._rules.policy(agent)
+        index = self._rules.permitted(index, policy)
         session.become(self._hands(index, asker, agent, policy, self._transcript.id))
 
-    def _hands(self, index: Index, asker: Asker, agent: str, policy: "Policy", session: str) -> Hands:
+    def _hands(self, index: Index, asker: Asker, agent: str, policy: Policy, session: str) -> Callable[[], Hands]:
         if not self._answerer.card.remembers_turns or self._answerer.card.answers != "prose":
-            return Hands()  # such a model uses none
-        return self._workbench.hands(index, asker, PROFILES[agent], policy, session, partial(self._aside, index))
+            return Hands  # such a model uses none
+        aside = partial(self._aside, index)
+        return lambda: self._workbench().hands(index, asker, PROFILES[agent], policy, session, aside)
 
     def _aside(self, index: Index, hands: Hands) -> Session:
         """A session inside another one, which leaves no record of its own."""
@@ -93,8 +97,8 @@ class Sessions:
         self,
         index: Index,
         settings: AskSettings,
-        transcript: "Recorder | MemoryTranscript",
-        hands: Hands,
+        transcript: Recorder | MemoryTranscript,
+        hands: Hands | Callable[[], Hands],
         earlier: SessionContext | None = None,
     ) -> Session:
         model, card, audit = self._answerer.start(), self._answerer.card, self._stored.archive.audit
