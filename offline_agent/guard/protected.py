@@ -7,10 +7,15 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-IN_GIT = ("hooks", "config", "config.worktree", "info/attributes")
-"""git runs hooks, and whatever its configuration names as pager, editor, monitor or filter."""
+from offline_agent.guard.git_files import git_directory, may_run_programs, named_by, repositories_in
+
+IN_GIT = ("hooks", "config", "config.worktree", "info/attributes", "commondir")
+"""git runs hooks, and whatever its configuration names as pager, editor, monitor or filter; `commondir` names a directory from
+which both are taken instead."""
 PROTECTED = (
     ".offline-agent",
+    # Where .git is damaged, git takes a directory with HEAD, objects and refs for a repository, and its configuration from there.
+    "HEAD",
     # What a CI server runs with the credentials it has.
     *(".github", ".gitlab-ci.yml", ".gitlab", ".circleci", ".buildkite", ".drone.yml", ".travis.yml", ".woodpecker"),
     *(".woodpecker.yml", ".forgejo", ".gitea", "Jenkinsfile", "azure-pipelines.yml", "bitbucket-pipelines.yml"),
@@ -53,9 +58,15 @@ def protected_names(root: Path) -> list[str]:
     git = root / ".git"
     if git.is_file():  # a worktree's or a submodule's: it names the directory that git takes everything from
         names.append(".git")
-    else:
-        names += [f"{place}/{name}" for place in git_directories(root) or [".git"] for name in IN_GIT]
-    return [*names, *_submodule_links(root)]
+        return [*names, *_submodule_links(root)]
+    places = git_directories(root) or [".git"]
+    nested = _repositories_within(root)
+    places += [place for place in nested.values() if place not in places]
+    names += [f"{place}/{name}" for place in places for name in IN_GIT]
+    names += [f"{link}/.git" for link in nested if (root / link / ".git").is_file()]
+    for place in places:
+        names += named_by(root / place / "config", root)
+    return list(dict.fromkeys([*names, *_submodule_links(root)]))
 
 
 def git_directories(root: Path) -> list[str]:
@@ -91,11 +102,22 @@ def _submodule_links(root: Path) -> Iterator[str]:
             yield os.path.relpath(inside, root)
 
 
+def _repositories_within(root: Path) -> dict[str, str]:
+    """The git directories, relative to the root, of the repositories that git goes into from there, by their work trees."""
+    found: dict[str, str] = {}
+    for link in repositories_in(root / ".git"):
+        directory = git_directory(root / link)
+        if directory is not None and directory.is_relative_to(root):
+            found[link] = os.path.relpath(directory, root)
+    return found
+
+
 class Absent:
     """Protected paths that do not exist, and may not come to be.
 
     A mount needs something to lie on, and would leave it behind in the repository. So what a command made at such a path is
-    removed when it has ended, before anybody can have opened or run it.
+    removed when it has ended, before anybody can have opened or run it. So is what could run outside of a repository that it made
+    inside this one and told git about.
     """
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
@@ -104,10 +126,12 @@ class Absent:
         self._missing = [name for name in names if not os.path.lexists(self._at(name))]
         steps = {step for name in self._missing for step in _steps(name)}
         self._parents = {step for step in steps if os.path.lexists(self._at(step))}
+        self._nested = set(_repositories_within(root).values()) if names else None
 
     def remove(self) -> list[str]:
         """What was there and is no longer, as paths relative to the root. Raises OSError."""
         removed = list(dict.fromkeys(made for name in self._missing if (made := self._made(name))))
+        removed += self._new_nested()
         for name in removed:
             _remove(self._root / name)
         for name, target in self._links.items():
@@ -116,6 +140,13 @@ class Absent:
                 os.symlink(target, self._at(name))
                 removed.append(name)
         return removed
+
+    def _new_nested(self) -> list[str]:
+        """What could run of the repositories within that were not there before."""
+        if self._nested is None:
+            return []
+        new = set(_repositories_within(self._root).values()) - self._nested
+        return [name for place in sorted(new) for name in _runs(self._root, place)]
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -131,6 +162,17 @@ class Absent:
             if os.path.islink(self._at(step)):  # it was there before: what is behind it is not ours
                 return ""
         return name if os.path.lexists(self._at(name)) else ""
+
+
+def _runs(root: Path, place: str) -> Iterator[str]:
+    """What of a new git directory is not as git makes it, as paths relative to the root: a configuration that may name programs,
+    and hooks that are no samples."""
+    for name in IN_GIT:
+        path = f"{place}/{name}"
+        if name == "hooks" and (root / path).is_dir() and not (root / path).is_symlink():
+            yield from (f"{path}/{hook}" for hook in sorted(os.listdir(root / path)) if not hook.endswith(".sample"))
+        elif os.path.lexists(root / path) and (name != "config" or may_run_programs(root / path)):
+            yield path
 
 
 def _steps(name: str) -> list[str]:

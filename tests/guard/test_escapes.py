@@ -1,18 +1,23 @@
 """None of the attempts in escapes/ gets out of the sandbox, through either mechanism, by the user who runs the tests and, where
 that is root, by another one; and each of them gets where it wants to without."""
 
+import errno
 import json
 import os
+import pty
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from offline_agent import linux
 from offline_agent.actions import Command
+from offline_agent.errors import SandboxUnavailable
 from offline_agent.guard.sandbox import CommandSandbox
 from offline_agent.settings import SandboxSettings
 from tests.guard.attempts import SECONDS, Attempts, Case, Seen, cases
@@ -20,6 +25,7 @@ from tests.guard.stage import Stage
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
+_NEW_USER = 0x10000000
 CASES = cases()
 MECHANISMS = ("bubblewrap", "landlock")
 _USERS = ("this user", "another user") if os.geteuid() == 0 else ("this user",)
@@ -166,6 +172,38 @@ def test_a_case_says_what_it_is(case: Case) -> None:
 
 # --- where there is less to confine with ---------------------------------------------------------------------------
 
+NAMESPACES = ("unshare", "mount", "pivot_root", "setns")
+"""Besides clone with its flags: what the usual container refuses by such a filter."""
+_CONFINED = "import sys; from tests.guard.test_escapes import confine; confine(*sys.argv[1:])"
+
+
+def confine(root: str, home: str, *missing: str) -> None:
+    """Prints what confines commands, what it says, and what a command says, where the kernel lacks these calls."""
+    machine = linux.this_machine()
+    assert machine is not None
+    steps = linux.begin(machine) + linux.on(machine.numbers(*missing), linux.refuse())
+    if "unshare" in missing:
+        steps += linux.on(machine.numbers("clone3"), linux.refuse(errno.ENOSYS))
+        steps += linux.wherever(machine.calls["clone"], 0, _NEW_USER, linux.refuse())
+    linux.no_new_privileges()
+    linux.install(linux.assemble([*steps, *linux.end()]))
+    sandbox = CommandSandbox(Path(root), SandboxSettings(), os.environ, Path(home))
+    try:
+        said = sandbox.run(Command(line="cat .env; cat README.md"), (".env",)).output
+    except SandboxUnavailable as error:
+        said = str(error)
+    report = sandbox.report
+    sandbox.close()
+    print(json.dumps([report.mechanism, report.problem, said]))
+
+
+def confined(stage: Stage, missing: tuple[str, ...], path: str = "/usr/bin:/bin") -> list[str]:
+    environ = {**stage.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", _CONFINED, str(stage.root), str(stage.home), *missing]
+    ran = subprocess.run(command, env=environ, cwd="/", capture_output=True, text=True, check=True)
+    said: list[str] = json.loads(ran.stdout)
+    return said
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
@@ -173,24 +211,83 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
-def _report(stage: Stage, path: str) -> CommandSandbox:
-    return CommandSandbox(stage.root, SandboxSettings(), {**stage.environ, "PATH": path}, stage.home)
+needs_bubblewrap = pytest.mark.skipif(shutil.which("bwrap", path="/usr/bin:/bin") is None, reason="no bubblewrap")
+needs_landlock = pytest.mark.skipif(linux.landlock_version() < 1, reason="this kernel has no Landlock")
 
 
-@pytest.mark.skipif(linux.landlock_version() < 1, reason="this kernel has no Landlock")
-def test_without_user_namespaces_landlock_confines(stage: Stage) -> None:
-    """As in most containers: bwrap is there, and says that it may not."""
+@needs_bubblewrap
+@needs_landlock
+def test_in_a_container_without_namespaces_landlock_confines(stage: Stage) -> None:
+    mechanism, problem, said = confined(stage, NAMESPACES)
+    assert mechanism == "landlock"
+    assert "user.max_user_namespaces" in problem
+    assert "read me" in said
+    assert stage.marker not in said
+
+
+@needs_bubblewrap
+def test_where_nothing_confines_nothing_runs(stage: Stage) -> None:
+    mechanism, problem, said = confined(stage, (*NAMESPACES, "landlock_create_ruleset"))
+    assert mechanism == "none"
+    assert said == problem
+    assert "user.max_user_namespaces" in said
+    assert "This kernel has no Landlock" in said
+    assert "read me" not in said
+
+
+def test_what_to_install_is_named(stage: Stage) -> None:
     programs = stage.base / "bin"
     programs.mkdir()
-    (programs / "bwrap").write_text(
-        '#!/bin/sh\n[ "$1" = --help ] && exec /usr/bin/bwrap --help\n'
-        'echo "bwrap: No permissions to create new namespace" >&2\nexit 1\n'
-    )
-    (programs / "bwrap").chmod(0o755)
-    sandbox = _report(stage, f"{programs}:/usr/bin:/bin")
+    mechanism, _, said = confined(stage, ("landlock_create_ruleset",), str(programs))
+    assert mechanism == "none"
+    assert "apt-get install bubblewrap" in said
+    assert "read me" not in said
+
+
+# --- the terminal --------------------------------------------------------------------------------------------------
+
+_TYPING = """
+import fcntl
+for path in ("/dev/tty", "/dev/pts/0", "/proc/self/fd/0", "/proc/self/fd/1"):
     try:
-        assert sandbox.report.mechanism == "landlock"
-        assert "namespace" in sandbox.report.problem
-        assert stage.marker not in sandbox.run(Command(line="cat .env"), (".env",)).output
+        with open(path, "r+b", buffering=0) as terminal:
+            print("opened", terminal.isatty())
+            fcntl.ioctl(terminal, 0x5412, b"x")
+            print("typed")
+    except OSError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_command_cannot_type_into_the_terminal_of_the_program(stage: Stage, mechanism: str) -> None:
+    """The program has one, as its person types into it."""
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            os.write(1, _typed(stage, mechanism).encode())
+        finally:
+            os._exit(0)
+    said = _all_of(terminal)
+    os.waitpid(child, 0)
+    assert "tried" in said
+    assert "typed" not in said
+    assert "opened True" not in said
+
+
+def _typed(stage: Stage, mechanism: str) -> str:
+    settings = SandboxSettings.model_validate({"mechanism": mechanism})
+    sandbox = CommandSandbox(stage.root, settings, stage.environ, stage.home)
+    try:
+        return sandbox.run(Command(line=f"python3 -c {shlex.quote(_TYPING)}; echo tried")).output
     finally:
         sandbox.close()
+
+
+def _all_of(terminal: int) -> str:
+    said = b""
+    with suppress(OSError):  # EIO: the last who had it open has closed it
+        while data := os.read(terminal, 4096):
+            said += data
+    os.close(terminal)
+    return said.decode()
