@@ -32,6 +32,8 @@ _UNKNOWN_NAME = "which command it runs is not known"
 _UNKNOWN_ARGUMENT = "what an expansion stands for is not known"
 _UNKNOWN_DIRECTORY = "the directory that it runs in is not known"
 _TOO_MANY = "its wildcards match too many files"
+# A stranger's repository may have files that are called -exec, or -delete.
+_OPTIONS = "its wildcards match a file that is named like an option"
 
 
 class Commands:
@@ -107,6 +109,8 @@ class Commands:
             found = self.matching(word, state)
             if found is None:
                 fault = fault or _TOO_MANY
+            elif any(path.startswith("-") for path in found):
+                fault = fault or _OPTIONS
             # Where nothing matches, the pattern is given as it is.
             given += [literal(path) for path in found] if found else [word._replace(pattern="")]
         return given, fault

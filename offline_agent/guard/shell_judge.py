@@ -213,11 +213,11 @@ class Judge:
             one for value in nodes for word in self._expansion.words(value, state) for one in self._globbed(word, state)
         ]
         values = [word.value for word in words if word.value is not None and not word.pattern and not word.home]
+        if variables.is_dangerous(name):  # also where the words are not known: they may be anything then
+            self._commands.assignment(name, f"{name}={' '.join(word.shown for word in words)}")
         chooses = node.children[0].type == "select" or not any(child.type == "in" for child in node.children)
         if chooses or len(values) != len(words) or len(values) > _MOST_ROUNDS or not variables.keeps_value(name):
             return same(self._repeated(lambda before: self._round(body, before.without(name)), state))
-        if variables.is_dangerous(name):
-            self._commands.assignment(name, f"{name}={' '.join(values)}")
         for value in values:
             state = self._round(body, state.with_value(name, value))
         return same(state)

@@ -9,6 +9,9 @@ from offline_agent.guard.git_arguments import of_git
 from offline_agent.guard.shapes import SHAPES, UNKNOWN, Shape
 from offline_agent.guard.shell_words import Word, literal
 
+SETS = "it sets a variable"
+NAMES = "a test of a variable may run what its name holds"
+
 _SAFE_SED = re.compile(
     r"""\s*(?:(?:\d+|\$|/(?:\\.|[^/\\\[\n])*/I?)(?:\s*[,~]\s*(?:[+~]?\d+|\$|/(?:\\.|[^/\\\[\n])*/I?))?\s*!?\s*)?
     (?:[pdqQ=nNPDhHgGxl]|s(?P<d>[/|,:\#@!%])(?:\\.|\[\^?[^\]\\^/|,:\#@!%\n]+\]|(?!(?P=d))[^\\\[\n])*(?P=d)
@@ -64,8 +67,8 @@ def _find(words: Sequence[Word], is_directory: Callable[[Word], bool]) -> Access
     paths: list[Access] = []
     starts: list[Word] = []
     rest = list(words[1:])
-    while rest and rest[0].value in ("-H", "-L", "-P"):
-        del rest[0]
+    while rest and re.fullmatch(r"-[HLP]|-O.*|-D", rest[0].value or ""):
+        del rest[: 2 if rest[0].value == "-D" else 1]
     while rest and not (rest[0].value or "").startswith(("-", "(", "!", ",")):
         starts.append(rest.pop(0))
     starts = starts or [literal(".")]
@@ -80,6 +83,19 @@ def _find(words: Sequence[Word], is_directory: Callable[[Word], bool]) -> Access
     paths += [Access("list", start) for start in starts]
     paths += [Access("edit", start) for start in starts if changes]
     return Accesses(tuple(paths))
+
+
+def _printf(words: Sequence[Word], _: Callable[[Word], bool]) -> Accesses:
+    """`printf -v PATH ...` changes where the commands after it come from, and `-v 'a[$(x)]'` runs x."""
+    sets = len(words) > 1 and (words[1].value or "").startswith("-v")
+    return Accesses(fault=SETS if sets else "")
+
+
+def _test(words: Sequence[Word], is_directory: Callable[[Word], bool]) -> Accesses:
+    """`test -v 'a[$(x)]'` runs x: what names a variable is an expression."""
+    found = shaped(words, SHAPES["test"], is_directory)
+    names = any(word.value in ("-v", "-R") for word in words[1:])
+    return found._replace(fault=found.fault or (NAMES if names else ""))
 
 
 def _dd(words: Sequence[Word], _: Callable[[Word], bool]) -> Accesses:
@@ -205,6 +221,8 @@ _SPECIAL: dict[str, Callable[[Sequence[Word], Callable[[Word], bool]], Accesses]
     "sed": _sed,
     "find": _find,
     "dd": _dd,
+    "printf": _printf,
+    **dict.fromkeys(("test", "["), _test),
     "tar": _tar,
     "bsdtar": _tar,
     "ln": _ln,
