@@ -43,9 +43,9 @@ class TerminalAsker:
                 return Answer(decision="always")
             if said.lower() in _NO:
                 break
-            if len(said.split()) > 1:
+            if len(said.split()) > 1 and said.split()[0].lower().strip(",.!") not in (*_ONCE, *_ALWAYS):
                 return Answer(decision="reject", message=f"The user declined and said: {said}")
-            self._show([("", "Type y, n, or some words on why not.")])
+            self._show([("", "Type y or n alone, or some words on why not.")])
         return Answer(decision="reject")
 
     def ask(self, question: str, choices: Sequence[str]) -> str | None:

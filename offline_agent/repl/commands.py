@@ -104,7 +104,7 @@ COMMANDS = (
     SlashCommand("/search WORDS", "search results alone, without an answer", _search),
     SlashCommand("/map [WORDS]", "what the repository rests on, or what PATHs or WORDS mean", _map),
     SlashCommand("/agent [NAME]", "go on with another agent: build changes things, plan only reads", _agent),
-    SlashCommand("/undo [N]", "take back what the last turn changed, its commands included; or turn N", _undo),
+    SlashCommand("/undo [N]", "take back what the last turn changed, its commands included; or turn N [force]", _undo),
     SlashCommand("/redo [N]", "do again what /undo took back", _redo),
     SlashCommand("/turns", "the turns that changed something", _turns),
     SlashCommand("/permissions [N]", "what you approved for good here; with a number, revoke that", _permissions),

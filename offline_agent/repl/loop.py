@@ -1,6 +1,7 @@
 """The session on the terminal: read a line, run a turn, show it; Ctrl-C stops the turn and nothing else."""
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -115,10 +116,14 @@ class Repl:
         self.say(f"{self._agent}: {AGENTS[self._agent]}.")
 
     def revert(self, action: Literal["undo", "redo"], rest: str) -> None:
-        """Takes back, or does again, what a turn changed: the next in order, or the one of that number."""
+        """Takes back, or does again, what a turn changed: the next in order, or the one of that number. Raises UsageError."""
         undo = self._program.workbench.undo()
-        number = int(rest) if rest.isdecimal() else None
-        undone = undo.undo(number) if action == "undo" else undo.redo(number)
+        words = rest.split()
+        force = words[-1:] == ["force"]
+        number = _number(
+            "".join(words[:-1] if force else words), f"/{action} N, and `force` behind it where it must be"
+        )
+        undone = undo.undo(number, force) if action == "undo" else undo.redo(number, force)
         self.say(undone_text(undone, action))
 
     def show_turns(self) -> None:
@@ -126,10 +131,11 @@ class Repl:
         self.say("\n".join(map(turn_line, turns)) or "No turn about this repository has changed anything.")
 
     def show_permissions(self, rest: str) -> None:
-        """What was approved for good here; with a number, takes that back."""
+        """What was approved for good here; with a number, takes that back. Raises UsageError."""
         approvals = self._program.workbench.approvals
-        if rest.isdecimal():
-            revoked = approvals.revoke(int(rest))
+        number = _number(rest, "/permissions N")
+        if number is not None:
+            revoked = approvals.revoke(number)
             self.say(f"Approval {rest} is revoked." if revoked else f"No approval here has the number {rest}.")
             return
         lines = [f"{one.id:>4}  {one.permission} {one.pattern}" for one in approvals.all()]
@@ -269,3 +275,12 @@ class Repl:
             except AgentError as error:
                 self._status = IndexStatus(phase=IndexPhase.LEXICAL_ONLY, problem=str(error))
             self._closing.wait(_POLL_SECONDS)
+
+
+def _number(text: str, usage: str) -> int | None:
+    """What follows a command where that takes a number; None for nothing. Raises UsageError."""
+    if not text:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise UsageError(f"{text!r} is no number. Say {usage}.")
+    return int(text)

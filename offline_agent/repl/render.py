@@ -10,7 +10,7 @@ from offline_agent.types import Hit, IndexPhase, IndexStatus, SearchResult
 _SUMMARY_LINES = 10
 _DIFF_STYLES = {"+": "fg:ansigreen", "-": "fg:ansired", "@": "fg:ansicyan"}
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
 
 
@@ -92,10 +92,11 @@ def _begin(event: Compacted) -> str:
 
 
 def proposal_lines(proposal: Proposal) -> list[str]:
-    """What a person is asked to allow, and which rules want it asked. The command stands on lines of its own, whole."""
-    command = [f"  $ {visible(line)}" for line in proposal.line.splitlines()]
+    """What a person is asked to allow, and which rules want it asked. The command stands on lines of its own, whole; nothing else
+    can begin one."""
+    command = [f"  $ {visible(line)}" for line in proposal.line.split("\n")] if proposal.line else []
     return [
-        visible(proposal.title),
+        visible(proposal.title).replace("\n", "<U+000A>"),
         *command,
         *dict.fromkeys(f"  {visible(verdict.reason)}" for verdict in proposal.verdicts),
     ]
