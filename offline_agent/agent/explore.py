@@ -15,7 +15,7 @@ from offline_agent.types import ToolResult, ToolSpec, Value
 
 
 class ExploreArguments(Value):
-    """Have a helper that only reads find something out. Good for what needs many files."""
+    """Have a helper find something out by reading many files."""
 
     question: str = Field(min_length=1)
 

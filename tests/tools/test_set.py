@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from offline_agent.agent.explore import Explore
 from offline_agent.llm.describe import functions
 from offline_agent.tools.outputs import MemoryOutputs
 from offline_agent.tools.plain import PlainWorkspace
@@ -33,8 +34,8 @@ def test_the_ten_tools_in_their_order(specs: tuple[ToolSpec, ...]) -> None:
 
 
 def test_the_benchmark_measures_these_tools(specs: tuple[ToolSpec, ...]) -> None:
-    assert bench.toolset() == specs
-    assert list(bench.BY_NAME) == NAMES
+    assert bench.toolset() == (*specs, Explore.spec)
+    assert list(bench.BY_NAME) == [*NAMES, "explore"]
 
 
 def test_every_tool_says_what_it_is_for_in_few_words(specs: tuple[ToolSpec, ...]) -> None:
