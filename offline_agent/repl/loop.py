@@ -120,9 +120,8 @@ class Repl:
         undo = self._program.workbench.undo()
         words = rest.split()
         force = words[-1:] == ["force"]
-        number = _number(
-            "".join(words[:-1] if force else words), f"/{action} N, and `force` behind it where it must be"
-        )
+        usage = f"/{action} N, and `force` behind it where it must be"
+        number = _number(" ".join(words[:-1] if force else words), usage)
         undone = undo.undo(number, force) if action == "undo" else undo.redo(number, force)
         self.say(undone_text(undone, action))
 
