@@ -190,7 +190,7 @@ class Stage:
         self._add("tcp", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         self._add("udp", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
 
-    def _add(self, name: str, family: int, kind: int, address: object) -> None:
+    def _add(self, name: str, family: int, kind: int, address: str | tuple[str, int]) -> None:
         listener = self._closing.enter_context(socket.socket(family, kind))
         listener.bind(address)
         if kind == socket.SOCK_STREAM:
