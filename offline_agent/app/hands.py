@@ -21,7 +21,7 @@ from offline_agent.guard.gate import Gate
 from offline_agent.guard.inspector import ReadingInspector, open_inspector
 from offline_agent.guard.known import values_in
 from offline_agent.guard.paths import locate
-from offline_agent.guard.permissions import denies_read, verdicts
+from offline_agent.guard.permissions import decide, denies_read, verdicts
 from offline_agent.guard.policy import Policy
 from offline_agent.guard.sandbox import CommandSandbox
 from offline_agent.guard.shell import requests_of
@@ -91,7 +91,8 @@ class Workbench:
         """What rules and approvals say to a call, without making it: `bash` and a line, `read` and a path, and so on. Raises an
         AgentError for what no rule can allow."""
         policy = self.policy(agent).with_approvals(self.approvals.all())
-        return list(verdicts(self._requests(permission, value), policy))
+        requests = self._requests(permission, value)
+        return list(verdicts(requests, policy)) if requests else [decide(requests, policy)]
 
     def try_out(self, command: Command, output: Callable[[str], None]) -> Ran:
         """Runs a command of the person's own as the agent's are run, but without asking anybody."""
@@ -108,20 +109,28 @@ class Workbench:
     # --- what a session gets ---
 
     def hands(
-        self, index: Index, asker: Asker, profile: Profile, policy: Policy, session: str, begin: Begin | None = None
+        self,
+        index: Index,
+        asker: Asker,
+        profile: Profile,
+        policy: Policy,
+        session: str,
+        begin: Begin | None = None,
+        inspector: Inspector | None = None,
     ) -> Hands:
-        """For a session of that id whose agent has that policy. With `begin`, it may have others explore."""
-        inspector = self._inspector(policy)
+        """For a session of that id whose agent has that policy. With `begin`, it may have others explore. A secret has the same mark
+        for all who have one `inspector`."""
+        inspector = inspector or self._inspector(policy)
         undo = self.undo(session)
         undo.recover()
         gate = Gate(policy, self.approvals, asker, self._stored.archive.audit, session)
         workspace = GuardedWorkspace(self._root, self._home, gate, self.sandbox(policy), undo, self._walk)
         outputs = _Masked(SealedOutputs(self._stored.archive.blobs, session), inspector)
-        tools = list(toolset(workspace, index, asker, outputs, TodoList(), self._settings.sandbox))
+        tools = list(toolset(workspace, index, asker, outputs, TodoList(), self._settings.sandbox, inspector.mask))
         if begin is not None:
-            inner = self.hands(index, asker, EXPLORE, policy.sub_agent(EXPLORE.name), session)
+            inner = self.hands(index, asker, EXPLORE, policy.sub_agent(EXPLORE.name), session, inspector=inspector)
             tools.append(Explore(lambda: begin(inner), workspace))
-        told = instructions(self._own_instructions(), self._read_for(policy))
+        told = instructions(self._own_instructions(), self._read_for(policy, inspector.mask))
         return Hands(profile.choose(tools), workspace, inspector, profile.guidance, told)
 
     def _inspector(self, policy: Policy) -> ReadingInspector:
@@ -143,16 +152,16 @@ class Workbench:
         except OSError:
             return ""
 
-    def _read_for(self, policy: Policy) -> Callable[[str], str | None]:
-        """Reads a file of the repository that the policy lets be read."""
-        denied = denies_read(policy)
+    def _read_for(self, policy: Policy, mask: Callable[[str], str]) -> Callable[[str], str | None]:
+        """Reads a file of the repository that the policy lets be read, without secrets."""
+        hidden = self._rules.hidden(policy)
 
         def read(path: str) -> str | None:
             try:
                 located = locate(self._root, path)
-                if not located.inside or denied(located.value):
+                if not located.inside or any(map(hidden, (located.value, *located.aliases))):
                     return None
-                return read_text(located.real, _INSTRUCTIONS_LIMIT).text
+                return mask(read_text(located.real, _INSTRUCTIONS_LIMIT).text)
             except AgentError:
                 return None
 

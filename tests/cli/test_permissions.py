@@ -48,6 +48,8 @@ def test_rules_are_listed_with_where_they_stand(
         (("bash", "git commit -m x && git push"), "deny"),
         (("bash", "npm test"), "allow"),
         (("bash", "make"), "ask"),
+        (("bash", "# nothing"), "ask"),
+        (("nonsense", ""), "ask"),
         (("bash", "cat .env"), "deny"),
         (("read", "README.md"), "allow"),
         (("read", "/etc/passwd"), "deny"),
