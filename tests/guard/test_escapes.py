@@ -7,9 +7,10 @@ import os
 import pty
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,14 +59,15 @@ def _make(attempts: Attempts, how: str, case: Case) -> Seen | str:
 class Users:
     """What is tried as this user is tried when a test asks for it. What is tried as another runs beside that."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked_for: Collection[str]) -> None:
+        self._asked_for = asked_for
         self._attempts = Attempts()
         self._other: subprocess.Popen[bytes] | None = None
         self._said: Tried | None = None
 
     def __enter__(self) -> "Users":
         self._attempts.__enter__()
-        if "another user" in _USERS and (python := _python_of_others()):
+        if "another user" in self._asked_for and (python := _python_of_others()):
             self._other = subprocess.Popen(
                 [python, "-c", _DRIVER],
                 stdout=subprocess.PIPE,
@@ -80,7 +82,7 @@ class Users:
 
     def __exit__(self, *_: object) -> None:
         if self._other is not None and self._said is None:
-            self._other.kill()
+            self._other.send_signal(signal.SIGINT)  # it still has to take its stage down
             self._other.communicate()
         self._attempts.__exit__(*_)
 
@@ -131,8 +133,8 @@ def _their_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def users() -> Iterator[Users]:
-    with Users() as users:
+def users(request: pytest.FixtureRequest) -> Iterator[Users]:
+    with Users([user for user in _USERS if any(f"[{user}-" in item.nodeid for item in request.session.items)]) as users:
         yield users
 
 
