@@ -146,6 +146,12 @@ class Program:
         """A conversation with an agent that only reads, while nobody is there to ask."""
         return self._sessions.begin(index, Nobody(), "ask")
 
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before a model acts here: rules that could not be understood, and commands that nothing
+        confines. Raises UsageError for rules of their own that cannot be understood."""
+        bare = ('Nothing confines commands: [sandbox] mechanism is "none".',)
+        return (*self._rules.policy("build").notes, *(bare if self.settings.sandbox.mechanism == "none" else ()))
+
     @cached_property
     def workbench(self) -> "Workbench":
         """Rules, sandbox and undo. What they need is imported now."""

@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     with program_for(arguments, partial(limited, arguments)) as program:
         check_hands(program, arguments.allow, arguments.yes)
         program.start_model()
-        if program.card.notice:
-            tell(program.card.notice)
+        for warning in filter(None, (program.card.notice, *program.warnings())):
+            tell(warning)
         with progress_line("reading files:") as progress:
             retriever = program.one_shot_retriever(progress, changing=True)
         session = program.task(retriever, arguments.allow, arguments.yes)

@@ -178,6 +178,8 @@ class Repl:
         self.say(f"offline-agent in {self._program.repository.root}. /help lists the commands, Ctrl-D leaves.")
         if self._program.card.notice:
             self.say(self._program.card.notice, "fg:ansiyellow")
+        for warning in self._program.warnings():
+            self.say(warning, "fg:ansired")
         if self._resumed is not None:
             self._say_resumed(self._resumed)
 

@@ -67,6 +67,11 @@ def test_commands_and_typing_errors(program: Program, terminal: PipeInput) -> No
         assert said in screen
 
 
+def test_rules_that_cannot_be_understood_are_told_at_the_start(program: Program, terminal: PipeInput) -> None:
+    (program.repository.root / "opencode.json").write_text("{")
+    assert "everything in this repository is asked about" in " ".join(play(program, terminal).split())
+
+
 def test_quit_leaves_at_once(program: Program, terminal: PipeInput) -> None:
     assert "pricing.py" not in play(program, terminal, "/quit\r", "Where is apply_discount?\r")
 
