@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 
 from offline_agent.actions import TurnRecord, Undone
 from offline_agent.cli.options import add_repository, program_for, whole_number
 from offline_agent.cli.terminal import counted, emit, local_time
 
 _SHOWN_PATHS = 3
+_LISTED_PATHS = 20  # a build leaves hundreds
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def turn_line(turn: TurnRecord) -> str:
     """`3  2026-11-22 10:00:00  undone  fix the test   a.py, b.py`."""
-    paths = ", ".join(turn.paths[:_SHOWN_PATHS])
+    paths = ", ".join(_telling_first(turn.paths)[:_SHOWN_PATHS])
     more = f" and {len(turn.paths) - _SHOWN_PATHS} more" if len(turn.paths) > _SHOWN_PATHS else ""
     state = "undone" if turn.undone else "      " if turn.complete else "broken"
     title = turn.title.splitlines()[0] if turn.title else ""
@@ -60,4 +62,13 @@ def undone_text(undone: Undone, action: str) -> str:
     title = undone.turn.title.splitlines()[0][:60] if undone.turn.title else ""
     done = "taken back" if action == "undo" else "done again"
     head = f"Turn {undone.turn.number} ({title}) is {done}: {counted(len(undone.paths), 'path')}."
-    return "\n".join([head, *(f"  {path}" for path in undone.paths), *undone.notes])
+    more = len(undone.paths) - _LISTED_PATHS
+    rest = [f"  and {more} more"] if more > 0 else []
+    return "\n".join(
+        [head, *(f"  {path}" for path in _telling_first(undone.paths)[:_LISTED_PATHS]), *rest, *undone.notes]
+    )
+
+
+def _telling_first(paths: Sequence[str]) -> list[str]:
+    """What caches hold, such as __pycache__ and .mypy_cache, comes last: it tells nobody what was done."""
+    return sorted(paths, key=lambda path: any(part.startswith((".", "__")) for part in path.split("/")[:-1]))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from offline_agent.actions import TurnRecord, Undone
 from offline_agent.app import open_program
 from offline_agent.cli import main
+from offline_agent.cli.undo import turn_line, undone_text
 from offline_agent.settings import load_settings
 from tests.cli.typed import typed
 
@@ -87,6 +89,20 @@ def test_where_no_turn_has_changed_anything(
     said = capsys.readouterr()
     words = ("There is nothing to", "There is no turn 7", "No turn about this repository")
     assert sum(word in said.out + said.err for word in words) == 1
+
+
+def test_of_many_paths_the_first_are_named() -> None:
+    turn = TurnRecord(number=3, title="build\nit", session="", at=0.0)
+    said = undone_text(
+        Undone(turn=turn, paths=tuple(f"out/{number:03}" for number in range(300)), notes=("A note.",)), "undo"
+    )
+    assert said.startswith("Turn 3 (build) is taken back: 300 paths.\n  out/000\n")
+    assert said.endswith("\n  out/019\n  and 280 more\nA note.")
+
+
+def test_what_caches_hold_comes_last() -> None:
+    turn = TurnRecord(number=3, title="t", session="", at=0.0, paths=("a/__pycache__/b", "a/x", ".c/d", ".e", "f"))
+    assert turn_line(turn).endswith("[a/x, .e, f and 2 more]")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
