@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from offline_agent.agent.act import can_be_told
 from offline_agent.agent.cite import Citer
 from offline_agent.events import Answered, Event, Finished, Misfired, Piece, Reading, Said, Thought, Token
 from offline_agent.types import Citation, Message, Usage
@@ -41,6 +42,7 @@ def hear(pieces: Iterator[Piece], citations: Sequence[Citation]) -> Generator[Ev
             heard.faults.append(f"That was no valid tool call: {piece.reason}")
         elif isinstance(piece, Finished):
             heard.message, heard.usage = piece.message, piece.usage
+            _leave_out_untellable(heard)
         elif isinstance(piece, Said) and (shown := citer.feed(piece.text)):
             heard.text += shown
             yield Token(text=shown)
@@ -49,6 +51,15 @@ def hear(pieces: Iterator[Piece], citations: Sequence[Citation]) -> Generator[Ev
         yield Token(text=rest)
     heard.citations = citer.citations
     return heard
+
+
+def _leave_out_untellable(heard: Heard) -> None:
+    """Takes out the calls that could be neither kept nor shown to the model again. Then neither can the tokens they were in."""
+    calls = heard.message.calls
+    kept = tuple(call for call in calls if can_be_told(call))
+    if len(kept) < len(calls):
+        heard.message = heard.message.model_copy(update={"calls": kept, "tokens": ()})
+        heard.faults.append("That was no valid tool call: its arguments are no text that can be written down.")
 
 
 def said(pieces: Iterator[Piece]) -> str:

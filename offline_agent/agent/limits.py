@@ -35,14 +35,19 @@ class Limits:
 
     def reached(self) -> Reached | None:
         """The limit that forbids another request."""
-        settings, minutes = self._settings, (self._clock() - self._started) / 60
+        settings = self._settings
         if self._steps >= settings.steps:
             return Reached("steps", f"I stopped after {self._steps} steps without an answer [ask.steps].")
         if self._tokens >= settings.tokens:
             return Reached("tokens", f"I stopped after {self._tokens:,} tokens without an answer [ask.tokens].")
-        if minutes >= settings.minutes:
-            return Reached("time", f"I stopped after {minutes:.0f} minutes without an answer [ask.minutes].")
-        return None
+        return self.out_of_time()
+
+    def out_of_time(self) -> Reached | None:
+        """The limit that forbids anything more: calls of one answer may each take long."""
+        minutes = (self._clock() - self._started) / 60
+        if minutes < self._settings.minutes:
+            return None
+        return Reached("time", f"I stopped after {minutes:.0f} minutes without an answer [ask.minutes].")
 
     def circling(self, calls: Sequence[ToolCall]) -> str:
         """The tool that is called in the same way for the last time that is allowed; empty where there is none."""

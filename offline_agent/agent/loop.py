@@ -35,6 +35,7 @@ from offline_agent.types import (
 
 log = logging.getLogger(__name__)
 
+_MOST_CALLS = 32  # of one answer that are run: a model that writes more repeats itself
 _RETRIES = 2  # a model that has not written a valid call by then will not
 
 
@@ -57,7 +58,9 @@ class Session:
         outline: Outline | None = None,
         hands: Hands | Callable[[], Hands] = BARE,
         earlier: SessionContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._retriever = retriever
         self._model = model
         self._given = self._card = card
@@ -146,7 +149,7 @@ class Session:
 
     def _steps(self, budget: Budget, found: int) -> Generator[Event, None, Answered]:
         """Make room, query, act; again until there is an answer, or a limit is reached."""
-        talk, limits, failed = self._talk, Limits(self._settings), 0
+        talk, limits, failed = self._talk, Limits(self._settings, self._clock), 0
         while True:
             tokens = yield from budget.make_room(talk)
             if talk.begins:
@@ -159,7 +162,9 @@ class Session:
             if reached := limits.reached() or self._circling(limits, heard.message.calls):
                 self._leave(heard.message.calls)
                 return (yield from self._end(reached))
-            faults = yield from self._act(heard)
+            faults = yield from self._act(heard, limits)
+            if reached := limits.out_of_time():
+                return (yield from self._end(reached))
             failed = failed + 1 if faults else 0
             if failed > _RETRIES:
                 return (
@@ -191,16 +196,19 @@ class Session:
             pass
         return going_in_circles(tool, times)
 
-    def _act(self, heard: Heard) -> Generator[Event, None, str]:
+    def _act(self, heard: Heard, limits: Limits) -> Generator[Event, None, str]:
         """Runs the calls in their order, and tells the model what came of them; returns what could not be run, and why."""
         faults: list[str] = []
-        for call in heard.message.calls:
+        for number, call in enumerate(heard.message.calls):
+            if number >= _MOST_CALLS or (number and limits.out_of_time()):
+                self._leave(heard.message.calls[number:], f"at most {_MOST_CALLS} calls at once, within the time")
+                break
             yield Acting(call=call, summary=called(call))
             outcome = yield from self._toolbox.act(call)
             yield from self._tell(call, outcome.result)
             if outcome.understood:
-                shown = self._hands.inspector.mask(outcome.result.shown)
-                yield Acted(call=call, summary=outcome.summary, failed=outcome.result.failed, shown=shown)
+                shown, summary = map(self._hands.inspector.mask, (outcome.result.shown, outcome.summary))
+                yield Acted(call=call, summary=summary, failed=outcome.result.failed, shown=shown)
             else:
                 faults.append(outcome.result.text)
         if heard.faults:
@@ -224,10 +232,10 @@ class Session:
             yield Warned(text=f"in {what}: {found}")
         return found
 
-    def _leave(self, calls: Sequence[ToolCall]) -> None:
+    def _leave(self, calls: Sequence[ToolCall], why: str = "this turn was ended here") -> None:
         """Every call has an answer, or templates and servers refuse the conversation."""
         for call in calls:
-            self._talk.add(Message(role="tool", content="[not run: this turn was ended here]", call_id=call.id))
+            self._talk.add(Message(role="tool", content=f"[not run: {why}]", call_id=call.id))
 
     def _end(self, reached: Reached) -> Generator[Event, None, Answered]:
         """The end of a turn that came to no answer, in the program's words."""
@@ -270,7 +278,8 @@ class Session:
         self._note(info)
         self._card = fitted(self._given, info.context)
         if first:
-            self._map = fitting(drafted, self._outline, self._card.map_tokens, self._model.count_tokens)
+            outline = fitting(drafted, self._outline, self._card.map_tokens, self._model.count_tokens)
+            self._map = self._hands.inspector.mask(outline)  # signatures have default values
         if self._written_by != (known := identity(info, self._card)):
             self._talk.forget_tokens()
             self._written_by = known

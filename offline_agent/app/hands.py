@@ -118,8 +118,8 @@ class Workbench:
         begin: Begin | None = None,
         inspector: Inspector | None = None,
     ) -> Hands:
-        """For a session of that id whose agent has that policy. With `begin`, it may have others explore. A secret has the same mark
-        for all who have one `inspector`."""
+        """For a session of that id whose agent has that policy. With `begin`, it may have others explore. Whoever has the same
+        `inspector` sees the same mark for a secret."""
         inspector = inspector or self._inspector(policy)
         undo = self.undo(session)
         undo.recover()

@@ -1,12 +1,12 @@
 """The rules in force, and a person's own, brought from elsewhere. What acts by them is hands.py, which is imported later."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from offline_agent.errors import UsageError
+from offline_agent.guard.denied import hidden_files
 from offline_agent.guard.opencode import import_opencode
-from offline_agent.guard.permissions import denies_read
 from offline_agent.guard.policy import Policy
 from offline_agent.guard.recall import PermittedIndex
 from offline_agent.guard.rule_files import NAME, load_policy
@@ -28,7 +28,11 @@ class Rules:
 
     def permitted(self, index: Index, policy: Policy) -> Index:
         """The index without what an agent with that policy may not read."""
-        return PermittedIndex(index, denies_read(policy))
+        return PermittedIndex(index, self.hidden(policy))
+
+    def hidden(self, policy: Policy) -> Callable[[str], bool]:
+        """Tells of a path whether the policy denies to read it, under this name or another that the file has."""
+        return hidden_files(self._root, policy)
 
 
 def import_rules(text: str, source: str) -> tuple[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from offline_agent.guard.permissions import read_denials
+from offline_agent.guard.permissions import denies_read, read_denials
 from offline_agent.guard.policy import Policy
 
 _JUST_NS = (
@@ -170,6 +170,20 @@ class DeniedFiles:
         except OSError:
             return True
         return known[1]
+
+
+def hidden_files(root: Path, policy: Policy) -> Callable[[str], bool]:
+    """Tells of a path, relative to the root and resolved, whether it may not be read, by this name or by another one that the file
+    has: to whoever reads without a sandbox, hard links are files like any other."""
+    denied, files = denies_read(policy), DeniedFiles(root, policy)
+    return lambda path: denied(path) or (has_other_names(root / path) and files.holds(path))
+
+
+def has_other_names(path: Path) -> bool:
+    try:
+        return os.lstat(path).st_nlink > 1
+    except OSError:
+        return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from offline_agent.actions import Change, Command, Entry, FileText, Proposal, Ran, Request
 from offline_agent.errors import Denied, EditError, GuardError
-from offline_agent.guard.denied import DeniedFiles
+from offline_agent.guard.denied import DeniedFiles, has_other_names
 from offline_agent.guard.edits import read_bytes, read_text, write_atomic
 from offline_agent.guard.gate import Gate
 from offline_agent.guard.paths import Located, locate
@@ -157,7 +157,8 @@ class GuardedWorkspace:
         """Raises Denied, SandboxUnavailable, and GuardError where the files cannot be kept for undo."""
         directory = self._enter("list", command.directory)
         requests = requests_of(command.line, self._root, directory.value, self._located)
-        self._gate.enter(requests, Proposal(title=f"run a command in {directory.shown}", line=command.line))
+        title = "run a command" + ("" if directory.value == "." else f" in {directory.shown}")
+        self._gate.enter(requests, Proposal(title=title, line=command.line))
         self._made.clear()
         try:
             ran = self._sandbox.run(
@@ -219,7 +220,7 @@ class GuardedWorkspace:
         for path in self._walk(directory):
             if self._is_denied(path):
                 continue
-            if _has_other_names(self._root / path):
+            if has_other_names(self._root / path):
                 denied = set(self._denied.now()) if denied is None else denied
                 if path in denied:
                     continue
@@ -244,13 +245,6 @@ class GuardedWorkspace:
         if not os.path.lexists(located.real):
             return None
         return read_bytes(located.real, _READ_LIMIT, located.value)
-
-
-def _has_other_names(path: Path) -> bool:
-    try:
-        return os.lstat(path).st_nlink > 1
-    except OSError:
-        return False
 
 
 def _digest(data: bytes | None) -> str:

@@ -1,6 +1,7 @@
 """Changing files: replacing text in one, and writing one whole. Either all of a call is done or none of it."""
 
 import re
+from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
@@ -39,13 +40,14 @@ class WriteArguments(Value):
 
 
 class Edit:
-    """A Tool."""
+    """A Tool. `mask` takes secrets out of a whole file, before lines of it are quoted."""
 
     arguments: type[BaseModel] = EditArguments
     spec = spec_of(EditArguments, "edit")
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, mask: Callable[[str], str] = str) -> None:
         self._workspace = workspace
+        self._mask = mask
 
     def run(self, arguments: EditArguments) -> ToolResult:
         """Raises a GuardError."""
@@ -55,7 +57,7 @@ class Edit:
             if _creates(arguments) and not isinstance(error, Denied):
                 return _written(self._workspace.write(arguments.path, _ended(unified(arguments.edits[0].new))), "edit")
             raise with_nearest(error, self._workspace, arguments.path) from None
-        edited = _Edited(file.text)
+        edited = _Edited(file.text, self._mask)
         for number, edit in enumerate(arguments.edits, 1):
             edited.apply(number, unified(edit.old), unified(edit.new))
         if edited.faults:
@@ -88,8 +90,9 @@ class _Edited:
     """A text, and what could not be done to it. Edits after one that failed are tried as well: the model is told of all faults at
     once."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, mask: Callable[[str], str]) -> None:
         self.text = text
+        self._mask = mask
         self.faults: dict[int, str] = {}
         self.repaired: list[str] = []
 
@@ -99,7 +102,7 @@ class _Edited:
                 raise Refused(f"its {hidden}; leave such lines out")
             done = replace(self.text, old, new)
         except Refused as refused:
-            near = nearest_lines(self.text, old) if refused.missing else ""
+            near = nearest_lines(self._mask(self.text), old) if refused.missing else ""
             self.faults[number] = f"{refused}.{f' Nearest is:{chr(10)}{near}' if near else ''}"
         else:
             self.text = done.text

@@ -1,6 +1,6 @@
 """Finding files by what is in them, and by their names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, Field
@@ -63,15 +63,19 @@ class _Found:
 
 class Grep:
     """A Tool. Matches stand under the path of their file, each with the number of its line. `seconds` is how long a search may
-    take."""
+    take. `mask` takes secrets out of a file that matches: only what still matches then is told of, or a pattern could find out
+    a secret letter by letter."""
 
     arguments: type[BaseModel] = GrepArguments
     spec = spec_of(GrepArguments, "grep")
 
-    def __init__(self, workspace: Workspace, outputs: Outputs, seconds: float = 10.0) -> None:
+    def __init__(
+        self, workspace: Workspace, outputs: Outputs, seconds: float = 10.0, mask: Callable[[str], str] = str
+    ) -> None:
         self._workspace = workspace
         self._outputs = outputs
         self._seconds = seconds
+        self._mask = mask
 
     def run(self, arguments: GrepArguments) -> ToolResult:
         """Raises a GuardError."""
@@ -83,7 +87,7 @@ class Grep:
         try:
             for path, text in self._texts(arguments.path.strip(), found):
                 found.searched += 1
-                if lines := matcher.lines(text):
+                if matcher.lines(text) and (lines := matcher.lines(self._mask(text))):
                     found.add(path, lines)
         except OutOfTime:
             found.complete = False
@@ -141,6 +145,8 @@ class Glob:
             return _refused("glob", arguments.pattern, error)
         try:
             found = [path for path in self._workspace.files(pattern.under) if pattern.matches(path)]
+        except BadPattern as error:
+            return _refused("glob", arguments.pattern, error)
         except GuardError as error:
             raise with_nearest(error, self._workspace, pattern.under) from None
         what, total = f"glob {brief(arguments.pattern, 40)}", count(len(found), "file")

@@ -50,7 +50,7 @@ class Matcher:
         left = max(self._deadline - time.monotonic(), _LEAST)
         try:
             match = self._pattern.search(text, timeout=left)
-        except TimeoutError:
+        except (TimeoutError, MemoryError):  # one that calls itself, `(?R)`, takes memory without end
             raise OutOfTime from None
         if left == _LEAST:
             raise OutOfTime

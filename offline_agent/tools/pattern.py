@@ -4,17 +4,21 @@ A pattern without a slash means a name at any depth, as in .gitignore: models th
 """
 
 import re
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from posixpath import normpath
 
+import regex  # type: ignore[import-untyped]  # nobody publishes its types with it
 from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _MAGIC = re.compile(r"[*?\[\]{}]")
 _MOST_FORMS = 64  # of a pattern with braces in braces
+_LONGEST = 1000  # characters
+_LEAST = 0.001  # seconds: none at all would mean no limit
 
 
 class BadPattern(Exception):
@@ -22,18 +26,31 @@ class BadPattern(Exception):
 
 
 class NamePattern:
-    """A pattern below `root`. `under` is the deepest directory that is named in it, `.` for the root. Raises BadPattern."""
+    """A pattern below `root`. `under` is the deepest directory that is named in it, `.` for the root. Matching takes `seconds` at
+    most, all paths together. Raises BadPattern."""
 
-    def __init__(self, pattern: str, root: Path) -> None:
+    def __init__(self, pattern: str, root: Path, seconds: float = 5.0) -> None:
         relative = _relative(pattern.strip().replace("\\", "/"), root)
+        if len(relative) > _LONGEST:
+            raise BadPattern(f"The pattern has more than {_LONGEST} characters. Write one such as src/**/*.py.")
         self.under = _directory_of(relative)
         try:
-            self._forms = [GitIgnoreSpecPattern(_escaped(form)) for form in islice(_forms(relative), _MOST_FORMS)]
+            forms = [GitIgnoreSpecPattern(_escaped(form)).regex for form in islice(_forms(relative), _MOST_FORMS)]
         except GitIgnorePatternError:
             raise BadPattern(f"{pattern!r} is no pattern. Write one such as src/**/*.py.") from None
 
+        self._forms = [regex.compile(form.pattern) for form in forms if form is not None]
+        self._left = seconds
+
     def matches(self, path: str) -> bool:
-        return any(form.match_file(path) for form in self._forms)
+        """Raises BadPattern where all paths together took too long: `*a*a*a*a*a*b` is tried in more ways than anybody waits for."""
+        began = time.monotonic()
+        try:
+            found = any(form.search(path, timeout=max(self._left, _LEAST)) for form in self._forms)
+        except TimeoutError:
+            raise BadPattern("The pattern has too many stars to be matched in time. Use fewer.") from None
+        self._left -= time.monotonic() - began
+        return found
 
 
 def _relative(pattern: str, root: Path) -> str:
@@ -61,12 +78,15 @@ def _directory_of(pattern: str) -> str:
 
 def _forms(pattern: str) -> Iterator[str]:
     """The pattern with each of its alternatives in place of the braces."""
-    braces = _BRACES.search(pattern)
-    if braces is None:
-        yield pattern
-        return
-    for choice in braces[1].split(","):
-        yield from _forms(pattern[: braces.start()] + choice + pattern[braces.end() :])
+    waiting = [pattern]
+    while waiting:
+        form = waiting.pop()
+        braces = _BRACES.search(form)
+        if braces is None:
+            yield form
+        else:
+            choices = reversed(braces[1].split(","))
+            waiting += [form[: braces.start()] + choice + form[braces.end() :] for choice in choices]
 
 
 def _escaped(pattern: str) -> str:

@@ -1,5 +1,7 @@
 """Looking at one place: the lines of a file, the entries of a directory."""
 
+from collections.abc import Callable
+
 from pydantic import BaseModel, Field
 
 from offline_agent.actions import Entry
@@ -48,14 +50,16 @@ class ListDirectory:
 
 
 class ReadFile:
-    """A Tool. It reads what `outputs` keeps as well."""
+    """A Tool. It reads what `outputs` keeps as well. `mask` takes secrets out of a whole file: of a part of one, where the line
+    is missing that says what it is, nobody could tell."""
 
     arguments: type[BaseModel] = ReadArguments
     spec = spec_of(ReadArguments, "read")
 
-    def __init__(self, workspace: Workspace, outputs: Outputs) -> None:
+    def __init__(self, workspace: Workspace, outputs: Outputs, mask: Callable[[str], str] = str) -> None:
         self._workspace = workspace
         self._outputs = outputs
+        self._mask = mask
 
     def run(self, arguments: ReadArguments) -> ToolResult:
         """Raises a GuardError."""
@@ -69,7 +73,7 @@ class ReadFile:
                 if isinstance(error, Denied):
                     raise
                 return self._directory(path, error)
-            path, text = file.path, file.text
+            path, text = file.path, self._mask(file.text)
         return _lines(path, text, arguments)
 
     def _directory(self, path: str, error: GuardError) -> ToolResult:

@@ -1,5 +1,7 @@
 """All tools of a session."""
 
+from collections.abc import Callable
+
 from offline_agent.protocols import Asker, Outputs, Retriever, Tool, Workspace
 from offline_agent.settings import SandboxSettings
 from offline_agent.tools.ask import AskUser
@@ -21,17 +23,19 @@ def toolset(
     outputs: Outputs,
     todo: TodoList,
     limits: SandboxSettings | None = None,
+    mask: Callable[[str], str] = str,
 ) -> tuple[Tool, ...]:
-    """The ten tools, in the order a model is told of them. `limits` say how long commands may take."""
+    """The ten tools, in the order a model is told of them. `limits` say how long commands may take; `mask` takes secrets out of
+    what was read, before a part of it is chosen."""
     return (
         ListDirectory(workspace),
-        ReadFile(workspace, outputs),
+        ReadFile(workspace, outputs, mask),
         SearchCode(retriever),
-        Grep(workspace, outputs),
+        Grep(workspace, outputs, mask=mask),
         Glob(workspace),
-        Edit(workspace),
+        Edit(workspace, mask),
         Write(workspace),
-        Run(workspace, outputs, limits),
+        Run(workspace, outputs, limits, mask),
         Todo(todo, workspace),
         AskUser(asker, workspace),
     )

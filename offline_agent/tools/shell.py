@@ -1,6 +1,7 @@
 """Running a command, and saying what came of it in a few thousand characters."""
 
 import math
+from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
@@ -37,21 +38,29 @@ class RunArguments(Value):
 
 
 class Run:
-    """A Tool. `limits` say how long a command may take that names no time, and the most that it may name."""
+    """A Tool. `limits` say how long a command may take that names no time, and the most that it may name. `mask` takes secrets out
+    of an output before any of it is cut: half a secret looks like none."""
 
     arguments: type[BaseModel] = RunArguments
     spec = spec_of(RunArguments, "run")
 
-    def __init__(self, workspace: Workspace, outputs: Outputs, limits: SandboxSettings | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        outputs: Outputs,
+        limits: SandboxSettings | None = None,
+        mask: Callable[[str], str] = str,
+    ) -> None:
         self._workspace = workspace
         self._outputs = outputs
         self._limits = limits or SandboxSettings()
+        self._mask = mask
 
     def run(self, arguments: RunArguments) -> ToolResult:
         """Raises a GuardError."""
         seconds = min(arguments.timeout or self._limits.seconds, self._limits.longest_seconds)
         ran = self._workspace.run(Command(line=arguments.command, seconds=seconds))
-        output = screened(ran.output).rstrip("\n")
+        output = self._mask(screened(ran.output).rstrip("\n"))
         ending = _ENDED[ran.ended].format(seconds=seconds) if ran.ended != "itself" else f"exit code {ran.exit_code}"
         rows = [f"{ending[0].upper()}{ending[1:]}, after {_seconds(ran.seconds)}.", *_changes(ran)]
         return ToolResult(

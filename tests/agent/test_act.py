@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from offline_agent.agent.act import Outcome, Toolbox, summary_of, taken
+from offline_agent.agent.act import Outcome, Toolbox, called, can_be_told, summary_of, taken
 from offline_agent.types import ToolCall, ToolResult, ToolSpec, Value
 
 
@@ -102,3 +102,59 @@ def test_whatever_the_arguments_the_model_is_told_something(arguments: dict[str,
     outcome = acted(Toolbox([Tool()]), ToolCall(id="aaaaaaaa1", name="do", arguments=arguments))
     assert outcome.result.text
     assert len(outcome.result.text) < 1000 or outcome.understood
+
+
+class Broken(Tool):
+    """It meets what nobody thought of."""
+
+    def run(self, arguments: Arguments) -> ToolResult:
+        raise {"memory": MemoryError(), "depth": RecursionError("hunter2")}.get(arguments.path, OSError("hunter2"))
+
+
+@pytest.mark.parametrize(("path", "kind"), [("memory", "MemoryError"), ("depth", "RecursionError"), ("x", "OSError")])
+def test_a_fault_of_ours_is_told_and_not_what_it_quotes(path: str, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    outcome = acted(Toolbox([Broken()]), call(path=path))
+    assert outcome.result.failed
+    assert outcome.result.text == f"do failed in a way that is not meant ({kind}). Try it in another way."
+    assert f"do broke: {kind} at act in line" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+class Interrupted(Tool):
+    def run(self, arguments: Arguments) -> ToolResult:
+        raise KeyboardInterrupt
+
+
+def test_the_person_s_ctrl_c_is_no_fault() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        acted(Toolbox([Interrupted()]), call(path="a"))
+
+
+class Foreign(Tool):
+    """It read a name that is no UTF-8."""
+
+    def run(self, arguments: Arguments) -> ToolResult:
+        return ToolResult(text="a\udcff.py", summary="\udcff", shown="\udcff")
+
+
+def test_names_that_are_not_utf_8_can_be_told() -> None:
+    outcome = acted(Toolbox([Foreign()]), call(path="a"))
+    assert outcome == Outcome(ToolResult(text="a?.py", summary="?", shown="?"), "?")
+
+
+def nested(levels: int) -> object:
+    value: object = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("\ud800", False), (10**5000, False), (nested(2000), False), (nested(20), True), ("é", True)],
+    ids=["half a character", "a long number", "deep", "flat", "plain"],
+)
+def test_what_could_not_be_shown_to_a_model_again(value: object, told: bool) -> None:
+    wanted = call(path=value)
+    assert can_be_told(wanted) == told
+    assert called(wanted).startswith("do ")

@@ -60,3 +60,14 @@ def test_another_call_in_between_is_no_circle() -> None:
 def test_a_circle_that_was_allowed_is_asked_about_again_after_as_many() -> None:
     limits = Limits(AskSettings(repeats=2))
     assert [limits.circling([call()]) for _ in range(4)] == ["", "read", "", "read"]
+
+
+def test_time_is_told_apart_since_calls_take_it_too() -> None:
+    clock = Clock()
+    limits = Limits(AskSettings(steps=1, minutes=2), clock)
+    limits.spend(Usage(stopped="end"))
+    assert limits.out_of_time() is None
+    clock.now = 121
+    reached = limits.out_of_time()
+    assert reached is not None
+    assert reached.stop == "time"

@@ -448,3 +448,66 @@ def test_a_greeting_is_neither_searched_for_nor_burdened_with_a_map(session: Ope
     list(talk.ask("Where is f?"))
     assert model.prompts[1][: len(model.prompts[0])] == model.prompts[0]
     assert model.prompts[1][-1].content.index("the map") < model.prompts[1][-1].content.index("[1] a.py")
+
+
+def test_a_call_that_cannot_be_written_down_is_left_out_and_said() -> None:
+    model = ScriptedModel([[call("\ud800"), call("g", number=2)], "Done."])
+    talk = talk_with(model)
+    events = list(talk.ask("Who?"))
+    assert [event.call.id for event in events if isinstance(event, Acted)] == ["aaaaaaaa2"]
+    [retried] = [event for event in events if isinstance(event, Retried)]
+    assert retried.reason.endswith("its arguments are no text that can be written down.")
+    kept = [one for message in talk.context.messages for one in message.calls]
+    assert [one.id for one in kept] == ["aaaaaaaa2"]
+
+
+def test_of_very_many_calls_at_once_some_are_run_and_each_is_answered() -> None:
+    finder = Finder()
+    model = ScriptedModel([[call(str(number), number=number) for number in range(100)], "Done."])
+    many = Session(OneHit(), model, CARD, AskSettings(), MemoryTranscript(), Silence(), hands=Hands(tools=[finder]))
+    assert last(list(many.ask("Who?"))).text == "Done."
+    results = [message.content for message in model.prompts[-1] if message.role == "tool"]
+    assert (len(finder.asked), len(results)) == (32, 100)
+    assert results[-1] == "[not run: at most 32 calls at once, within the time]"
+
+
+def test_when_the_time_is_over_no_further_call_is_run() -> None:
+    now = [0.0]
+
+    class Slow(Finder):
+        def run(self, arguments: Query) -> ToolResult:
+            now[0] += 61
+            return super().run(arguments)
+
+    slow = Slow()
+    model = ScriptedModel([[call("g"), call("h", number=2), call("i", number=3)], "Never."])
+    settings = AskSettings(minutes=2)
+    transcript = MemoryTranscript()
+    late = Session(
+        OneHit(), model, CARD, settings, transcript, Silence(), hands=Hands(tools=[slow]), clock=lambda: now[0]
+    )
+    assert last(list(late.ask("Who?"))).stopped == "time"
+    assert slow.asked == ["g", "h"]
+    assert len(model.prompts) == 1
+
+
+class Censor:
+    def mask(self, text: str) -> str:
+        return text.replace("hunter2", "[redacted:password#1]")
+
+    def suspicion(self, text: str) -> str:
+        return ""
+
+
+def test_map_and_summaries_are_masked_too() -> None:
+    model = ScriptedModel([[call("hunter2")], "Done."])
+    hands = Hands(tools=[Finder()], inspector=Censor())
+    card = CARD.model_copy(update={"map_tokens": 100})
+    talk = Session(
+        OneHit(), model, card, AskSettings(), MemoryTranscript(), Silence(), lambda tokens: "def f(p='hunter2')", hands
+    )
+    events = list(talk.ask("Who?"))
+    assert "def f(p='[redacted:password#1]')" in model.prompts[0][0].content
+    assert [event.summary for event in events if isinstance(event, Acted)] == [
+        'find "[redacted:password#1]": 1 excerpt'
+    ]

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from offline_agent.errors import Denied, EditError, GuardError
-from offline_agent.tools.edit import Edit, EditArguments, Write, WriteArguments
+from offline_agent.tools.edit import Edit, EditArguments, Replacement, Write, WriteArguments
 from offline_agent.tools.plain import PlainWorkspace
 from offline_agent.types import ToolResult
 
@@ -160,3 +160,10 @@ def test_a_mask_that_is_in_the_file_may_stay_there(workspace: PlainWorkspace, ro
 
 def test_the_content_of_a_file_travels_raw() -> None:
     assert Write.spec.body == "content"
+
+
+def test_what_is_near_is_quoted_without_secrets(root: Path, workspace: PlainWorkspace) -> None:
+    (root / "deploy.py").write_text("def deploy(token='hunter2'):\n    return token\n")
+    edit = Edit(workspace, lambda text: text.replace("hunter2", "[redacted:token#1]"))
+    arguments = EditArguments(path="deploy.py", edits=(Replacement(old="def deploy(tokn):", new="x"),))
+    assert "1: def deploy(token='[redacted:token#1]'):" in edit.run(arguments).text

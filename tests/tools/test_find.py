@@ -202,3 +202,29 @@ def test_every_path_is_found_by_itself_and_below_where_the_search_begins(path: s
 def test_any_pattern_is_understood_or_refused(pattern: str) -> None:
     with suppress(BadPattern):
         NamePattern(pattern, Path("/r")).matches("a/b")
+
+
+@pytest.mark.parametrize("pattern", ["(?R)", "(a?(?1)?)"])
+def test_a_pattern_that_calls_itself_ends(grep: Grep, pattern: str) -> None:
+    assert found(grep, pattern).failed
+
+
+def test_a_pattern_with_very_many_braces_is_refused(workspace: PlainWorkspace) -> None:
+    assert Glob(workspace).run(GlobArguments(pattern="{a,b}" * 3000)).failed
+
+
+def test_a_pattern_with_braces_to_its_limit_is_tried(workspace: PlainWorkspace) -> None:
+    assert not Glob(workspace).run(GlobArguments(pattern="{a,b}" * 190)).failed
+
+
+def test_a_pattern_that_would_take_for_ever_is_refused(root: Path) -> None:
+    pattern = NamePattern("*a" * 40 + "*b", root, seconds=0.05)
+    with pytest.raises(BadPattern, match="too many stars"):
+        pattern.matches("a" * 200)
+
+
+def test_no_pattern_finds_out_what_is_hidden(root: Path, workspace: PlainWorkspace, outputs: MemoryOutputs) -> None:
+    (root / "deploy.py").write_text("def deploy(token='hunter2'):\n    return token\n")
+    masked = Grep(workspace, outputs, mask=lambda text: text.replace("hunter2", "[redacted:token#1]"))
+    assert found(masked, "hunt").text == found(masked, "huns").text.replace("huns", "hunt")
+    assert "deploy.py\n1: def deploy(token='[redacted:token#1]'):" in found(masked, "deploy").text

@@ -1,3 +1,5 @@
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,10 @@ def test_a_directory_that_is_not_there(workspace: PlainWorkspace) -> None:
 def test_what_is_no_reading(arguments: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ReadArguments.model_validate(arguments)
+
+
+def test_a_part_of_a_secret_is_masked_as_the_whole_is(root: Path, workspace: PlainWorkspace) -> None:
+    (root / "notes.md").write_text("the key:\nBEGIN\nabc\ndef\nEND\n")
+    mask = partial(re.sub, r"(?s)(?<=BEGIN\n).*(?=\nEND)", "[redacted:key#1]\n")
+    shown = ReadFile(workspace, MemoryOutputs(), mask).run(ReadArguments(path="notes.md", start=3, end=4))
+    assert shown.text == "notes.md lines 3-4 of 5\n[redacted:key#1]\n"

@@ -109,3 +109,10 @@ def test_how_long_it_may_take(root: Path, timeout: int | None, seconds: float) -
 def test_what_is_no_command(arguments: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RunArguments.model_validate(arguments)
+
+
+def test_a_secret_that_would_be_cut_is_masked_before(workspace: PlainWorkspace, outputs: MemoryOutputs) -> None:
+    run = Run(workspace, outputs, mask=lambda text: text.replace("hunter2hunter2", "[redacted:token#1]"))
+    result = run.run(RunArguments(command="printf '%0495d%s\\n' 0 hunter2hunter2"))
+    assert "hunter" not in result.text
+    assert "hunter" not in result.shown
