@@ -15,12 +15,18 @@ _ONCE, _ALWAYS, _NO = ("y", "yes"), ("a", "always"), ("n", "no")
 
 
 class TerminalAsker:
-    """An Asker at the terminal. `begin_line` has what comes next begin a line."""
+    """An Asker at the terminal. `begin_line` has what comes next begin a line; `go_on` says, once something was allowed, what is
+    waited for."""
 
     def __init__(
-        self, begin_line: Callable[[], None], keyboard: Input | None = None, screen: Output | None = None
+        self,
+        begin_line: Callable[[], None],
+        keyboard: Input | None = None,
+        screen: Output | None = None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         self._begin_line = begin_line
+        self._go_on = go_on
         self._screen = screen
         self.shown = False
         """Whether a diff was shown since this was last set: nobody wants to see it again at once."""
@@ -28,6 +34,12 @@ class TerminalAsker:
 
     def permit(self, proposal: Proposal) -> Answer:
         """Shows what is proposed, whole, and takes y, a, n, or a reason against it. Ctrl-C stops the turn, Ctrl-D is a no."""
+        answer = self._permit(proposal)
+        if answer.decision != "reject":
+            self._go_on()
+        return answer
+
+    def _permit(self, proposal: Proposal) -> Answer:
         self._begin_line()
         self._show(diff_fragments(proposal.diff))
         for line in proposal_lines(proposal):

@@ -54,13 +54,13 @@ class Repl:
         self._screen = screen
         self._status: IndexStatus | None = None
         self._closing = threading.Event()
-        self._waiting = ""
+        self._waiting = self._wiped = ""
         self._filled: Filled | None = None
         self._view: TurnView | None = None
         self._retriever = program.following_retriever()
         self._resumed = resume
         self._agent: str = program.settings.ask.agent
-        self._asker = TerminalAsker(self._begin_line, keyboard, screen)
+        self._asker = TerminalAsker(self._begin_line, keyboard, screen, self._wait_on)
         self._session = self._begin(resume.id if resume else "")
         self._prompt: PromptSession[str] = PromptSession(
             "> ",
@@ -255,7 +255,13 @@ class Repl:
         """What is waited for is wiped, and an answer that had begun is ended, before the person is asked."""
         if self._view is not None:
             self._view.end_line()
+        self._wiped = self._waiting
         self.write("")
+
+    def _wait_on(self) -> None:
+        """What was waited for before the person was asked is said again: what they allowed may take minutes."""
+        if self._wiped:
+            self.wait(self._wiped)
 
     def _put(self, text: str) -> None:
         if self._screen is None:

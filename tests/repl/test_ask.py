@@ -26,7 +26,7 @@ LASTING = Verdict(
 PASSING = Verdict(
     decision="ask", request=Request(permission="bash", value="curl x"), reason="Nobody knows what it does."
 )
-COMMAND = Proposal(title="run a command in .", line="make all", verdicts=(LASTING, PASSING))
+COMMAND = Proposal(title="run a command", line="make all", verdicts=(LASTING, PASSING))
 
 
 @pytest.fixture
@@ -230,7 +230,9 @@ def test_plan_changes_nothing_and_build_does(play: Play) -> None:
 
 def test_a_command_and_what_it_wrote_are_shown(play: Play) -> None:
     screen = play([MAKE, RUN, "Both are there."], ASKED, "y\r", "y\r", "y\r")
-    assert "$ cp new.txt copy.txt" in screen
+    _, asked, told = screen.partition("$ cp new.txt copy.txt")
+    assert asked
+    assert 'run "cp new.txt copy.txt" ...' in told  # while it runs
     assert (play.root / "copy.txt").read_text() == "one\n"
 
 
