@@ -71,4 +71,10 @@ def undone_text(undone: Undone, action: str) -> str:
 
 def _telling_first(paths: Sequence[str]) -> list[str]:
     """What caches hold, such as __pycache__ and .mypy_cache, comes last: it tells nobody what was done."""
-    return sorted(paths, key=lambda path: any(part.startswith((".", "__")) for part in path.split("/")[:-1]))
+    return sorted(paths, key=_is_cached)
+
+
+def _is_cached(path: str) -> bool:
+    *directories, name = path.split("/")
+    hidden = any(part.startswith(".") for part in directories)
+    return hidden or any(part.startswith("__") and part.endswith("__") for part in (*directories, name))

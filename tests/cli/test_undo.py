@@ -101,8 +101,14 @@ def test_of_many_paths_the_first_are_named() -> None:
 
 
 def test_what_caches_hold_comes_last() -> None:
-    turn = TurnRecord(number=3, title="t", session="", at=0.0, paths=("a/__pycache__/b", "a/x", ".c/d", ".e", "f"))
-    assert turn_line(turn).endswith("[a/x, .e, f and 2 more]")
+    turn = TurnRecord(
+        number=3,
+        title="t",
+        session="",
+        at=0.0,
+        paths=("a/__pycache__", "a/__pycache__/b", "a/__init__.py", ".c/d", ".e", "f"),
+    )
+    assert turn_line(turn).endswith("[a/__init__.py, .e, f and 3 more]")
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
