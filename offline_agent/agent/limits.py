@@ -37,7 +37,9 @@ class Limits:
         """The limit that forbids another request."""
         settings = self._settings
         if self._steps >= settings.steps:
-            return Reached("steps", f"I stopped after {self._steps} steps without an answer [ask.steps].")
+            return Reached(
+                "steps", f"I stopped after {self._steps} step{'s' * (self._steps > 1)} without an answer [ask.steps]."
+            )
         if self._tokens >= settings.tokens:
             return Reached("tokens", f"I stopped after {self._tokens:,} tokens without an answer [ask.tokens].")
         return self.out_of_time()

@@ -5,7 +5,7 @@ import json
 
 from offline_agent.actions import STRICTNESS
 from offline_agent.cli.options import add_repository, program_for, sentence, whole_number
-from offline_agent.cli.terminal import emit, local_time
+from offline_agent.cli.terminal import counted, emit, local_time
 from offline_agent.errors import Denied, UsageError
 
 _AGENTS = ("build", "plan", "explore")
@@ -27,7 +27,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def _add_list(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "the rules in force, where each stands, and what you approved for good in this repository"
     command = actions.add_parser("list", help=text, description=sentence(text))
-    command.add_argument("--json", action="store_true", help="a JSON object: rules, approvals, notes")
+    command.add_argument("--all", action="store_true", help="the defaults too, one by one")
+    command.add_argument("--json", action="store_true", help="a JSON object: rules, approvals, notes; the defaults too")
     _add_agent(command)
     add_repository(command)
     command.set_defaults(run=show)
@@ -69,8 +70,11 @@ def show(arguments: argparse.Namespace) -> int:
         given = [approval.model_dump() for approval in approvals]
         emit(json.dumps({"rules": rules, "approvals": given, "notes": policy.notes}, indent=2, ensure_ascii=False))
         return 0
+    defaults = [] if arguments.all else [row for row in rows if row[1].startswith("default")]
+    rows = tuple(row for row in rows if row not in defaults)
     width = max((len(rule) for rule, _ in rows), default=0)
-    lines = [f"{rule:<{min(width, 48)}}  {source}" for rule, source in rows]
+    lines = [f"{counted(len(defaults), 'default')}, which --all shows"] if defaults else []
+    lines += [f"{rule:<{min(width, 48)}}  {source}" for rule, source in rows]
     approved = [f"{one.id:>4}  {one.permission} {one.pattern}  ({local_time(one.at)})" for one in approvals]
     emit(
         "\n".join(
