@@ -97,6 +97,12 @@ _NEVER_PHRASES |= {
 }
 
 
+_RUNNERS = frozenset(
+    {"npx", "bundle exec", "bun x", "pipenv run", "pnpm dlx", "pnpm exec", "poetry run", "uv run", "yarn dlx", "yarn run"}
+)
+"""The word behind them is a command, which may be one of those that are never approved."""
+
+
 def always_of(words: Sequence[str]) -> str:
     """The pattern that an approval for good of these words would have; empty where there should be none."""
     name = words[0]
@@ -104,6 +110,8 @@ def always_of(words: Sequence[str]) -> str:
     if (name in _NEVER and phrase not in _LONGER) or phrase in _NEVER_PHRASES or _is_no_name(name):
         return ""
     count = _WORDS.get(phrase) or _WORDS.get(name, 1)
+    if (name in _RUNNERS or phrase in _RUNNERS) and words[count - 1 : count] and words[count - 1] in _NEVER:
+        return ""
     if count > 1 and (len(words) < count or any(_is_no_name(word) for word in words[1:count] if word != "-m")):
         # `git`, or `git -c core.pager=x log`: too little is said to approve more than just that.
         return "" if len(words) > count - 1 else " ".join(words)

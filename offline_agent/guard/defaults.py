@@ -8,6 +8,7 @@ allowed where it can write nothing either, whatever its arguments.
 from collections.abc import Iterator, Mapping
 
 from offline_agent.actions import Decision, Rule
+from offline_agent.guard.protected import PROTECTED
 
 SOURCE = "default"
 
@@ -139,7 +140,9 @@ _RUNS_LATER = (
         ".gitattributes",
         ".pre-commit-config.yaml",
     ),
-    *(".husky/*",),
+    *(".husky/*", ".githooks/*"),
+    # Whatever commands may not change either, see protected.py, may not be changed without a question by a tool.
+    *(name for place in PROTECTED for name in (place, f"{place}/*")),
 )
 # The rules of this repository, and what git believes.
 _RULES_THEMSELVES = (".git", ".git/*", ".offline-agent", ".offline-agent/*", "opencode.json", "opencode.jsonc")
@@ -166,7 +169,9 @@ GUARDED: tuple[Rule, ...] = (
     *_at_any_depth("read", _SAMPLES, "allow", f"{SOURCE}: samples hold no secrets"),
     *_at_any_depth("edit", _RUNS_LATER, "ask", f"{SOURCE}: what is in it runs outside the sandbox"),
     *_at_any_depth("edit", _RULES_THEMSELVES, "ask", f"{SOURCE}: what is in it sets rules"),
-    *_at_any_depth("edit", (".git/hooks/*",), "deny", f"{SOURCE}: what is in it runs outside the sandbox"),
+    *_at_any_depth(
+        "edit", (".git/hooks/*", ".git/modules/*/hooks/*"), "deny", f"{SOURCE}: what is in it runs outside the sandbox"
+    ),
 )
 
 

@@ -5,7 +5,7 @@
 The line is gone through in the order in which it runs, with what is known on the way: the directory, and variables that were
 given a plain value. A branch that may be skipped is judged, and what it may have changed is no longer known. Commands inside
 commands (wrappers.py) are judged as if they stood alone. Where the meaning of something is in doubt, its request is not
-`understood`, so that a person is asked at least; where the line itself is, that is the only request, with the whole line.
+`understood`, so that a person is asked at least; where the line itself is, the requests are for the whole line.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,18 @@ def requests_of(line: str, root: Path, directory: str, locate: Callable[[str], L
         tree = parse(line)
         judge.line(tree, State((directory,)))
     except NotUnderstood as doubt:
-        return (Request(permission="bash", value=line, why=f"{doubt}", understood=False),)
+        return _doubted(line, f"{doubt}")
     except RecursionError:
-        return (Request(permission="bash", value=line, why="it is nested too deeply", understood=False),)
+        return _doubted(line, "it is nested too deeply")
     if judge.requests or all(child.type == "comment" for child in tree.children):
         return judge.requests
     # It runs no command, but is no comment: `A=1`, `[[ -f x ]]`.
     return (Request(permission="bash", value=line.strip()),)
+
+
+def _doubted(line: str, why: str) -> tuple[Request, ...]:
+    """What a line asks for that is not understood. It may begin like a command that is allowed, and go on as anything: so it is
+    asked for as what bash is given, too."""
+    return tuple(
+        Request(permission="bash", value=value, why=why, understood=False) for value in (line, f"bash -c {line}")
+    )

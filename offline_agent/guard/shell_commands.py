@@ -7,7 +7,7 @@ from pathlib import Path
 
 from offline_agent.actions import Request
 from offline_agent.errors import Denied, GuardError
-from offline_agent.guard import arguments, shell_globs, variables, wrappers
+from offline_agent.guard import arguments, git_runs, shell_globs, variables, wrappers
 from offline_agent.guard.arguments import Access
 from offline_agent.guard.arities import always_of
 from offline_agent.guard.paths import Located
@@ -86,6 +86,8 @@ class Commands:
         fault = fault or (unwrapped.fault if unwrapped else "") or used.fault
         if not fault and state.directories is None and len(own) > 1 and not arguments.is_inert(name):
             fault = _UNKNOWN_DIRECTORY
+        if name == "git" and not fault and self._git_runs_more(state):
+            fault = git_runs.FAULT
         request = self._request(words, fault)
         # Of a command that runs another, an approval for good would cover whatever it runs.
         self._add(request.model_copy(update={"always": ""}) if inside else request)
@@ -126,6 +128,10 @@ class Commands:
         except (shell_globs.TooMany, ValueError):
             return None
         return tuple(dict.fromkeys(found))
+
+    def _git_runs_more(self, state: State) -> bool:
+        places = [Path(self._real(place)) for place in state.directories or (".",)]
+        return any(git_runs.may_run_more(place, self._root) for place in places)
 
     def _inner(self, inner: wrappers.Inner, state: State) -> tuple[wrappers.Inner, Outcome]:
         if inner.directory is not None:

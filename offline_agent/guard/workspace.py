@@ -8,6 +8,7 @@ path is resolved once, and opened later without following links.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ Walk = Callable[[str], Iterable[str]]
 """The files below a directory that are not ignored, by their paths relative to the root; "" is the root."""
 
 _READ_LIMIT = 8_000_000  # bytes; a model is shown a part of that at most
+_PUSHED = re.compile(r"\n(?:[ \t]*\n){15}|[ \t]{200}")
+"""Of a command: what stands behind it is not on the screen of the person who is asked."""
 _PEEK_LIMIT = 2_000_000  # larger ones are data, as a rule, and searching them takes seconds
 
 
@@ -112,6 +115,8 @@ class GuardedWorkspace:
         before = self._bytes(located)
         like = self._known(located, before, based_on)
         data = encode(text, like, before or b"")
+        if len(data) > _READ_LIMIT:
+            raise EditError(f"{located.shown} would have {len(data):,} bytes, which nobody reads. Nothing was written.")
         if data == before:
             return Change(path=located.value)
         shown = diff(like.text if like else "", text, located.value)
@@ -156,6 +161,10 @@ class GuardedWorkspace:
     def run(self, command: Command, output: Callable[[str], None] | None = None) -> Ran:
         """Raises Denied, SandboxUnavailable, and GuardError where the files cannot be kept for undo."""
         directory = self._enter("list", command.directory)
+        if _PUSHED.search(command.line):
+            raise GuardError(
+                "The command has so much empty space in it that a part could be out of sight. Leave it out."
+            )
         requests = requests_of(command.line, self._root, directory.value, self._located)
         title = "run a command" + ("" if directory.value == "." else f" in {directory.shown}")
         self._gate.enter(requests, Proposal(title=title, line=command.line))
@@ -167,6 +176,9 @@ class GuardedWorkspace:
                 watcher=self._watcher if self._watcher.program else None,
                 output=output,
             )
+        except BaseException as error:  # it may have done something by then
+            self._gate.note("command", line=command.line, directory=directory.value, ended=type(error).__name__)
+            raise
         finally:
             self._undo.settle()
         ran = ran.model_copy(update={"changed": self._changed(), "unseen": ran.unseen or self._watcher.missed})
