@@ -78,9 +78,11 @@ class Session:
         self._noted = self._changed = False
         self._budget: Budget | None = None
 
-    def become(self, hands: Hands | Callable[[], Hands]) -> None:
-        """Goes on as another agent: with other tools and another part of the system text, from the next turn on."""
+    def become(self, hands: Hands | Callable[[], Hands], retriever: Retriever | None = None) -> None:
+        """Goes on as another agent: with other tools and another part of the system text, from the next turn on. `retriever` finds
+        what that one may read; without it, what could be found before."""
         self._given_hands, self._changed = hands, True
+        self._retriever = retriever or self._retriever
 
     @property
     def context(self) -> SessionContext:

@@ -80,7 +80,7 @@ class Sessions:
         assert self._transcript is not None
         policy = self._rules.policy(agent)
         index = self._rules.permitted(index, policy)
-        session.become(self._hands(index, asker, agent, policy, self._transcript.id))
+        session.become(self._hands(index, asker, agent, policy, self._transcript.id), index)
 
     def _hands(self, index: Index, asker: Asker, agent: str, policy: Policy, session: str) -> Callable[[], Hands]:
         if not self._answerer.card.remembers_turns or self._answerer.card.answers != "prose":

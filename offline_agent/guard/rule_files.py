@@ -25,6 +25,7 @@ MACHINE = Path("/etc/offline-agent") / NAME
 OF_REPOSITORY = (f".offline-agent/{NAME}", "opencode.json", "opencode.jsonc")
 
 _ROOT = 0  # the user id
+_MOST_RULES = 2000  # of a repository: each takes 40 microseconds in every decision, and 40,000 fit into the file
 _LARGEST = 1_000_000  # bytes: no rules are so long, and a repository's file could be anything
 
 
@@ -76,7 +77,10 @@ def _machine(path: Path, owner: int, home: Path) -> RuleFile | None:
 
 def _of_repository(root: Path, name: str, home: Path) -> RuleFile | None:
     text = _text(root / name, f"The repository's {name}", owner=None)
-    return None if text is None else parse_rules(text, name, home, strict=name.endswith(NAME))
+    rules = None if text is None else parse_rules(text, name, home, strict=name.endswith(NAME))
+    if rules is not None and len(rules.rules) + sum(len(more) for _, more in rules.agents) > _MOST_RULES:
+        raise UsageError(f"The repository's {name} has more than {_MOST_RULES:,} rules. Write fewer, with wildcards.")
+    return rules
 
 
 def _asking(name: str) -> RuleFile:

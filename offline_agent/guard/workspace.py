@@ -109,7 +109,7 @@ class GuardedWorkspace:
         """Raises Denied, and EditError where the file is not what the text was made from; nothing is written then."""
         located = self._located(path)
         if not self._may_read(located):  # what is shown of a change would show it
-            raise Denied(f"{located.shown} may not be read, so it may not be changed either.")
+            raise self._denial("edit", located, "may not be read, so it may not be changed either")
         if not located.inside:
             raise EditError(f"{located.shown} is outside the repository. Nothing was written. Write inside it.")
         before = self._bytes(located)
@@ -218,8 +218,13 @@ class GuardedWorkspace:
         located = self._located(path)
         self._gate.enter(located.requests(permission), Proposal(title=f"{permission} {located.shown}"))
         if permission == "read" and not self._may_read(located):
-            raise Denied(f"{located.shown} is another name of a file that may not be read.")
+            raise self._denial(permission, located, "is another name of a file that may not be read")
         return located
+
+    def _denial(self, permission: str, located: Located, why: str) -> Denied:
+        """What no rule about the call itself says, on record as what rules deny is."""
+        self._gate.note("denied", permission=permission, value=located.value, by="rule", rule="")
+        return Denied(f"{located.shown} {why}.")
 
     def _may_read(self, located: Located) -> bool:
         """By the rules of whatever names it has."""

@@ -43,7 +43,7 @@ class NamePattern:
         self._left = seconds
 
     def matches(self, path: str) -> bool:
-        """Raises BadPattern where all paths together took too long: `*a*a*a*a*a*b` is tried in more ways than anybody waits for."""
+        """Raises BadPattern where all paths together took too long: the more stars, the more ways there are to try."""
         began = time.monotonic()
         try:
             found = any(form.search(path, timeout=max(self._left, _LEAST)) for form in self._forms)

@@ -268,6 +268,14 @@ def test_hooks_of_submodules_are_never_written(tmp_path: Path) -> None:
         bench.door.write(".git/modules/lib/hooks/pre-commit", "x")
 
 
+def test_a_repository_cannot_make_every_decision_slow(bench: Bench) -> None:
+    rules = {"permission": {"read": {f"a{number}*b": "deny" for number in range(3000)}}}
+    bench.write("opencode.json", json.dumps(rules))
+    policy = load_policy(bench.root, bench.root.parent / "config", bench.root.parent / "home")
+    assert "more than 2,000 rules" in policy.notes[0]
+    assert decided(bench, "ls") == "ask"
+
+
 # --- the door --------------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +329,16 @@ def test_a_directory_that_becomes_a_link_during_the_question_leads_nowhere(bench
     with pytest.raises(GuardError):
         bench.door.write("src/a.py", "x")
     assert not any(outside.iterdir())
+
+
+def test_whatever_is_denied_is_on_record(bench: Bench) -> None:
+    os.link(bench.root / ".env", bench.root / "notes.txt")
+    with pytest.raises(Denied):
+        bench.door.write(".env", "x")
+    with pytest.raises(Denied):
+        bench.door.read("notes.txt")
+    kept = [(kind, body["permission"], body["value"]) for kind, body in bench.record.entries]
+    assert kept == [("denied", "edit", ".env"), ("denied", "read", "notes.txt")]
 
 
 # --- the whole program -----------------------------------------------------------------------------------------------
@@ -381,3 +399,22 @@ def test_half_a_secret_is_not_shown_either(root: Path) -> None:
     assert SECRET[-5:] not in shown
     assert "key.txt lines 4-6 of 10" in shown
     assert line[:20] not in shown
+
+
+def test_an_agent_that_may_read_less_finds_less(root: Path, home: Path) -> None:
+    """The search before the first prompt is the agent's own, too, when a session goes on with another one."""
+    (root / "plans.md").write_text("# Wombats\n\nThe wombats move out in May.\n")
+    rules = {"agent": {"plan": {"permission": {"read": {"plans.md": "deny"}}}}}
+    place = home / ".config" / "offline-agent" / "permission.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(rules))
+    model = ScriptedModel(["May.", "I do not know."], context=32_768)
+    with open_program(load_settings(), root, model=model) as program:
+        index = program.one_shot_retriever(changing=True)
+        session = program.session(index, Person(), "build")
+        list(session.ask("When do the wombats move?"))
+        program.change_agent(session, index, Person(), "plan")
+        list(session.ask("When do the wombats move out?"))
+    first, second = (prompt[-1].content for prompt in model.prompts)
+    assert "move out in May" in first
+    assert "move out in May" not in second

@@ -218,9 +218,9 @@ def test_a_pattern_with_braces_to_its_limit_is_tried(workspace: PlainWorkspace) 
 
 
 def test_a_pattern_that_would_take_for_ever_is_refused(root: Path) -> None:
-    pattern = NamePattern("*a" * 40 + "*b", root, seconds=0.05)
+    pattern = NamePattern("*a" * 80 + "*b", root, seconds=0)
     with pytest.raises(BadPattern, match="too many stars"):
-        pattern.matches("a" * 200)
+        pattern.matches("a" * 255)
 
 
 def test_no_pattern_finds_out_what_is_hidden(root: Path, workspace: PlainWorkspace, outputs: MemoryOutputs) -> None:
