@@ -10,6 +10,7 @@ import pytest
 
 from offline_agent.app import SETTLED, Program, open_program, open_repository
 from offline_agent.errors import EmbedderHashMismatch, IndexUnavailable, RepositoryError
+from offline_agent.llm.scripted import ScriptedModel
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.settings import load_settings
 from offline_agent.types import IndexPhase
@@ -172,3 +173,23 @@ def test_a_clone_borrows_its_vectors(tmp_path: Path) -> None:
         assert list(second.borrow("another", wanted)) == []
         assert list(first.borrow(fingerprint, wanted)) == []  # what is its own is not borrowed
         assert not list(second.vault.directory(never_indexed.key).iterdir())
+
+
+def test_instructions_come_from_the_root_down_to_where_the_person_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "src" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "AGENTS.md").write_text("Of the root.\n")
+    (deep / "AGENTS.md").write_text("Of the depth.\n")
+    settings = load_settings()
+    settings.config_directory.mkdir(parents=True)
+    (settings.config_directory / "AGENTS.md").write_text("Of the person.\n")
+    monkeypatch.chdir(deep)
+    model = ScriptedModel(["Fine."], context=32_768)
+    with open_program(settings, deep, model=model) as program:
+        list(program.task(program.one_shot_retriever()).ask("hello"))
+    system = model.prompts[0][0].content
+    places = [system.index(f"Of the {whose}.") for whose in ("person", "root", "depth")]
+    assert places == sorted(places)

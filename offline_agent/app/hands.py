@@ -130,7 +130,7 @@ class Workbench:
         if begin is not None:
             inner = self.hands(index, asker, EXPLORE, policy.sub_agent(EXPLORE.name), session, inspector=inspector)
             tools.append(Explore(lambda: begin(inner), workspace))
-        told = instructions(self._own_instructions(), self._read_for(policy, inspector.mask))
+        told = instructions(self._own_instructions(), self._read_for(policy, inspector.mask), self._where())
         return Hands(profile.choose(tools), workspace, inspector, profile.guidance, told)
 
     def _inspector(self, policy: Policy) -> ReadingInspector:
@@ -144,6 +144,11 @@ class Workbench:
     def _walk(self, under: str) -> Iterator[str]:
         rules = IgnoreRules(self._root, shipped_patterns(self._settings.index_declarations))
         return (found.path for found in rules.walk(under) if isinstance(found, Found))
+
+    def _where(self) -> str:
+        """Where in the repository the person is: what is said nearer to it comes later."""
+        here = Path.cwd().resolve()
+        return here.relative_to(self._root).as_posix() if here.is_relative_to(self._root) else "."
 
     def _own_instructions(self) -> str:
         path = self._settings.config_directory / OWN_INSTRUCTIONS

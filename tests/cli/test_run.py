@@ -71,7 +71,7 @@ def test_a_configured_deny_holds_against_yes_and_allow(repository: Path, actor: 
 def test_a_limit_that_is_reached_has_an_exit_code(repository: Path, actor: Path) -> None:
     done = run(repository, actor, "--yes", "--max-steps", "1", "make f return 2")
     assert done.returncode == 65, done.stderr
-    assert "I stopped after 1 steps" in done.stdout
+    assert "I stopped after 1 step " in done.stdout
     assert not (repository / "f.py").exists()
 
 
