@@ -98,7 +98,18 @@ _NEVER_PHRASES |= {
 
 
 _RUNNERS = frozenset(
-    {"npx", "bundle exec", "bun x", "pipenv run", "pnpm dlx", "pnpm exec", "poetry run", "uv run", "yarn dlx", "yarn run"}
+    {
+        "npx",
+        "bundle exec",
+        "bun x",
+        "pipenv run",
+        "pnpm dlx",
+        "pnpm exec",
+        "poetry run",
+        "uv run",
+        "yarn dlx",
+        "yarn run",
+    }
 )
 """The word behind them is a command, which may be one of those that are never approved."""
 
