@@ -24,7 +24,6 @@ a protected one writable. A hard link that was there before is a name of its own
 
 import errno
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from pathlib import Path
 
 from offline_agent import linux
 from offline_agent.guard.history import object_stores
+from offline_agent.guard.protected import remove_tree
 from offline_agent.guard.seccomp import no_set_id
 from offline_agent.guard.view import View
 
@@ -146,7 +146,7 @@ def private_directory() -> Iterator[Path]:
         (directory / "tmp").mkdir()
         yield directory
     finally:
-        _remove(directory)
+        remove_tree(directory)
 
 
 def private_environment(private: Path) -> Mapping[str, str]:
@@ -218,23 +218,3 @@ def _truncation(machine: linux.Machine) -> list[linux.Step]:
             emptied = os.O_TRUNC | os.O_RDONLY
             steps += linux.where(number, argument, emptied, linux.refuse(), mask=os.O_TRUNC | os.O_ACCMODE)
     return steps
-
-
-def _remove(directory: Path) -> None:
-    """Removes a directory whatever a command left in it: directories without any mode, and deeper than a path can be long. Each is
-    brought to the top before it is emptied; no symbolic link is followed."""
-    waiting = [directory]
-    while waiting:
-        here = waiting.pop()
-        with os.scandir(here) as entries:
-            found = list(entries)
-        for entry in found:
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, stat.S_IRWXU)
-                waiting.append(directory / secrets.token_hex(16))
-                os.rename(entry.path, waiting[-1])
-            else:
-                os.unlink(entry.path)
-        if here != directory:
-            os.rmdir(here)
-    os.rmdir(directory)
