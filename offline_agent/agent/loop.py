@@ -292,9 +292,12 @@ class Session:
 
     def _take_hands(self) -> None:
         """Late: what they need takes a moment to import, which is better spent while the model is being loaded."""
-        given, self._given_hands = self._given_hands, None
+        given = self._given_hands
         if given is not None:
             self._hands = given if isinstance(given, Hands) else given()
+            self._given_hands = (
+                None  # not before: whoever fails to get them must not go on with the ones before, or none
+            )
 
     def _sampling(self, max_tokens: int, grammar: str = "") -> Sampling:
         most = min(max_tokens, self._settings.max_tokens)

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from offline_agent.actions import Command, Ran, Request, SandboxReport, Verdict
@@ -58,6 +59,7 @@ class Workbench:
         self._environ = surroundings()
         self._home = Path(self._environ["HOME"])
         self._sandboxes: dict[Policy, CommandSandbox] = {}
+        self._denied: dict[Policy, DeniedFiles] = {}
         self._closing = ExitStack()
 
     # --- what the faces ask for ---
@@ -97,7 +99,7 @@ class Workbench:
     def try_out(self, command: Command, output: Callable[[str], None]) -> Ran:
         """Runs a command of the person's own as the agent's are run, but without asking anybody."""
         policy = self.policy(self._settings.ask.agent)
-        return self.sandbox(policy).run(command, DeniedFiles(self._root, policy).now(), output=output)
+        return self.sandbox(policy).run(command, self._denied_files(policy).now(), output=output)
 
     def _requests(self, permission: str, value: str) -> Sequence[Request]:
         if permission == "bash":
@@ -116,27 +118,45 @@ class Workbench:
         policy: Policy,
         session: str,
         begin: Begin | None = None,
-        inspector: Inspector | None = None,
     ) -> Hands:
-        """For a session of that id whose agent has that policy. With `begin`, it may have others explore. Whoever has the same
-        `inspector` sees the same mark for a secret."""
-        inspector = inspector or self._inspector(policy)
+        """For a session of that id whose agent has that policy. With `begin`, it may have others explore."""
         undo = self.undo(session)
         undo.recover()
+        equipped = partial(self._equipped, index, asker, session=session, inspector=self._inspector(policy), undo=undo)
+        hands = equipped(profile, policy)
+        if begin is None or hands.workspace is None:
+            return hands
+        inner = equipped(EXPLORE, policy.sub_agent(EXPLORE.name))
+        explore = Explore(lambda: begin(inner), hands.workspace)
+        return replace(hands, tools=profile.choose([*hands.tools, explore]))
+
+    def _equipped(
+        self,
+        index: Index,
+        asker: Asker,
+        profile: Profile,
+        policy: Policy,
+        session: str,
+        inspector: ReadingInspector,
+        undo: Undo,
+    ) -> Hands:
+        """Whoever has the same `inspector` sees the same mark for a secret."""
         gate = Gate(policy, self.approvals, asker, self._stored.archive.audit, session)
-        workspace = GuardedWorkspace(self._root, self._home, gate, self.sandbox(policy), undo, self._walk)
+        sandbox, denied = self.sandbox(policy), self._denied_files(policy)
+        workspace = GuardedWorkspace(self._root, self._home, gate, sandbox, undo, self._walk, denied)
         outputs = _Masked(SealedOutputs(self._stored.archive.blobs, session), inspector)
-        tools = list(toolset(workspace, index, asker, outputs, TodoList(), self._settings.sandbox, inspector.mask))
-        if begin is not None:
-            inner = self.hands(index, asker, EXPLORE, policy.sub_agent(EXPLORE.name), session, inspector=inspector)
-            tools.append(Explore(lambda: begin(inner), workspace))
+        tools = toolset(workspace, index, asker, outputs, TodoList(), self._settings.sandbox, inspector.mask)
         told = instructions(self._own_instructions(), self._read_for(policy, inspector.mask), self._where())
         return Hands(profile.choose(tools), workspace, inspector, profile.guidance, told)
+
+    def _denied_files(self, policy: Policy) -> DeniedFiles:
+        """One for each policy: the first look at a large tree takes a second, and later ones little."""
+        return self._denied.setdefault(policy, DeniedFiles(self._root, policy))
 
     def _inspector(self, policy: Policy) -> ReadingInspector:
         """What the denied files hold is masked wherever it turns up: git keeps old copies of them, and logs have their values."""
         inspector = open_inspector(self._settings.index_declarations)
-        for path in DeniedFiles(self._root, policy).now():
+        for path in self._denied_files(policy).now():
             with suppress(GuardError):  # what is no text, or too large, holds no values that could be told
                 inspector.know(values_in(read_text(self._root / path, _SECRETS_LIMIT).text))
         return inspector

@@ -36,9 +36,19 @@ _PEEK_LIMIT = 2_000_000  # larger ones are data, as a rule, and searching them t
 
 
 class GuardedWorkspace:
-    """Of one session about the repository at `root`, which is absolute and has no links in it."""
+    """Of one session about the repository at `root`, which is absolute and has no links in it. `denied` are the files that the
+    gate's policy denies, where somebody has looked for them already."""
 
-    def __init__(self, root: Path, home: Path, gate: Gate, sandbox: Sandbox, undo: Undo, walk: Walk) -> None:
+    def __init__(
+        self,
+        root: Path,
+        home: Path,
+        gate: Gate,
+        sandbox: Sandbox,
+        undo: Undo,
+        walk: Walk,
+        denied: DeniedFiles | None = None,
+    ) -> None:
         self._root = root
         self._home = home
         self._gate = gate
@@ -47,7 +57,7 @@ class GuardedWorkspace:
         self._walk = walk
         self._watcher = FileWatcher(root, self._touch, undo.touch_tree)
         self._made: set[str] = set()
-        self._denied = DeniedFiles(root, gate.policy)
+        self._denied = denied or DeniedFiles(root, gate.policy)
         self._is_denied = denies_read(gate.policy)
         self._seen: dict[Path, str] = {}
 
@@ -84,7 +94,9 @@ class GuardedWorkspace:
         """Raises Denied, and GuardError for what is not in the repository, before the first."""
         located = self._enter("grep", under)
         if not located.inside:
-            raise GuardError(f"{located.shown} is outside the repository, which alone can be searched.")
+            raise GuardError(
+                f"{located.shown} is outside the repository, which alone can be searched. Name a directory in it."
+            )
         if located.real.is_file():
             return iter([located.value] if self._may_read(located) else [])
         return self._below("" if located.value == "." else located.value)
@@ -116,7 +128,9 @@ class GuardedWorkspace:
         like = self._known(located, before, based_on)
         data = encode(text, like, before or b"")
         if len(data) > _READ_LIMIT:
-            raise EditError(f"{located.shown} would have {len(data):,} bytes, which nobody reads. Nothing was written.")
+            raise EditError(
+                f"{located.shown} would have {len(data):,} bytes, which nobody reads. Nothing was written. Write less."
+            )
         if data == before:
             return Change(path=located.value)
         shown = diff(like.text if like else "", text, located.value)

@@ -10,7 +10,6 @@ database only, whose lock keeps processes apart; sealing happens before, and tak
 not finished, a file without a row or a row without a file: `sweep` removes all three.
 """
 
-import errno
 import fcntl
 import io
 import os
@@ -26,7 +25,7 @@ from blake3 import blake3
 from offline_agent.errors import StorageError, VaultDamaged, VaultError
 from offline_agent.protocols import Database
 from offline_agent.records import Pruned
-from offline_agent.vault.files import make_private
+from offline_agent.vault.files import advice_on, make_private
 from offline_agent.vault.header import sync_directory
 from offline_agent.vault.secret import Secret, derive
 from offline_agent.vault.sources import Joined, hashed
@@ -284,7 +283,7 @@ class BlobStore:
         except VaultDamaged as error:
             raise VaultDamaged(f"{place}: {error}") from None
         except OSError as error:
-            raise StorageError(f"{place} cannot be {done}: {error.strerror}. {_advice(error)}") from None
+            raise StorageError(f"{place} cannot be {done}: {error.strerror}. {advice_on(error)}") from None
 
 
 def _address_key(database: Database) -> Secret:
@@ -324,13 +323,3 @@ def _discard(path: Path) -> int:
 
 def _unknown(address: str) -> StorageError:
     return StorageError(f"There is no blob {address}: it was removed, or made room for others. Make it again.")
-
-
-def _advice(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "Free some disk space and try again; nothing stored is lost."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "Check that you own it and may write there."
-        case _:
-            return "See `offline-agent doctor`."

@@ -1,5 +1,6 @@
 """Names to private places on disk. What is under `root` is for its owner alone (mode 0700)."""
 
+import errno
 import os
 import shutil
 from pathlib import Path, PurePosixPath
@@ -56,3 +57,14 @@ def make_private(path: Path) -> None:
         raise StorageError(f"Cannot make {path}: {error.strerror}. {_ELSEWHERE}") from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise StorageError(f"Cannot write in {path}. {_ELSEWHERE}")
+
+
+def advice_on(error: OSError) -> str:
+    """What to do about a file of the vault that cannot be read or written."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "Free some disk space and try again; nothing stored is lost."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return "Check that you own it and may write there."
+        case _:
+            return "See `offline-agent doctor`."

@@ -7,7 +7,6 @@ ones, until the journal is closed. What shows is how many journals there are, wh
 Whoever writes a journal holds a flock(2) on its file, which goes with the process. Reading takes none.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from offline_agent.errors import StorageError, VaultDamaged, VaultError, VaultInUse, VaultTooNew
-from offline_agent.vault.files import make_private
+from offline_agent.vault.files import advice_on, make_private
 from offline_agent.vault.frames import LONGEST, PIECE, RECORD, Frames
 from offline_agent.vault.header import sync_directory
 from offline_agent.vault.secret import Secret, derive
@@ -171,7 +170,7 @@ class SealedJournal:
                 f"Turn {self.number} cannot be undone any more: it was forgotten to make room."
             ) from None
         except OSError as error:
-            raise StorageError(f"{what} cannot be {done}: {error.strerror}. {_advice(error)}") from None
+            raise StorageError(f"{what} cannot be {done}: {error.strerror}. {advice_on(error)}") from None
         except VaultDamaged as error:
             raise VaultDamaged(f"{what} is damaged. {error} Other turns are not concerned: remove it.") from None
         except VaultTooNew as error:
@@ -207,7 +206,7 @@ class SealedJournals:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StorageError(f"{self._directory} cannot be read: {error.strerror}. {_advice(error)}") from None
+            raise StorageError(f"{self._directory} cannot be read: {error.strerror}. {advice_on(error)}") from None
 
     def remove(self, number: int) -> None:
         """Raises VaultInUse while it is being written, and StorageError."""
@@ -222,7 +221,7 @@ class SealedJournals:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"{path} cannot be removed: {error.strerror}. {_advice(error)}") from None
+            raise StorageError(f"{path} cannot be removed: {error.strerror}. {advice_on(error)}") from None
         finally:
             journal.close()
 
@@ -272,13 +271,3 @@ def _cut(content: Iterator[bytes]) -> Iterator[memoryview]:
     for piece in content:
         whole = memoryview(piece)
         yield from (whole[start : start + LONGEST] for start in range(0, len(whole), LONGEST))
-
-
-def _advice(error: OSError) -> str:
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return "Free some disk space and try again; nothing stored is lost."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "Check that you own it and may write there."
-        case _:
-            return "See `offline-agent doctor`."

@@ -9,7 +9,7 @@ from offline_agent.agent.explore import Explore
 from offline_agent.agent.hands import Hands
 from offline_agent.agent.loop import Session
 from offline_agent.agent.transcript import MemoryTranscript
-from offline_agent.errors import Denied
+from offline_agent.errors import Denied, IndexUnavailable
 from offline_agent.events import Acted, Answered, Called, Event, Warned
 from offline_agent.llm.scripted import Answer, ScriptedModel
 from offline_agent.settings import AskSettings
@@ -170,3 +170,21 @@ def test_the_models_size_is_known_before_its_tools_are() -> None:
     model = Small(["Fine."])
     list(session(model, Hands(tools=[Named("edit"), Named("write")])).ask("q"))
     assert [tool.name for tool in model.tools[0]] == ["write"]
+
+
+def test_hands_that_could_not_be_had_are_asked_for_again() -> None:
+    """Whoever goes on without them shows the model what nobody has masked."""
+    given: list[Hands | None] = [None, Hands(tools=[Teller()], inspector=Censor())]
+
+    def take() -> Hands:
+        hands = given.pop(0)
+        if hands is None:
+            raise IndexUnavailable("The vault is busy.")
+        return hands
+
+    model = ScriptedModel([[call("hunter2")], "Fine."])
+    talk = Session(OneHit(), model, CARD, AskSettings(), MemoryTranscript(), Silence(), hands=take)
+    with pytest.raises(IndexUnavailable):
+        list(talk.ask("What is it?"))
+    list(talk.ask("What is it?"))
+    assert model.prompts[1][-1].content == "The password is [redacted:password#1]"
