@@ -120,9 +120,8 @@ class Workbench:
         begin: Begin | None = None,
     ) -> Hands:
         """For a session of that id whose agent has that policy. With `begin`, it may have others explore."""
-        undo = self.undo(session)
-        undo.recover()
-        equipped = partial(self._equipped, index, asker, session=session, inspector=self._inspector(policy), undo=undo)
+        self.undo().recover()
+        equipped = partial(self._equipped, index, asker, session=session, inspector=self._inspector(policy))
         hands = equipped(profile, policy)
         if begin is None or hands.workspace is None:
             return hands
@@ -138,12 +137,12 @@ class Workbench:
         policy: Policy,
         session: str,
         inspector: ReadingInspector,
-        undo: Undo,
     ) -> Hands:
-        """Whoever has the same `inspector` sees the same mark for a secret."""
+        """Whoever has the same `inspector` sees the same mark for a secret. Turns are each agent's own: one inside another must not
+        end it."""
         gate = Gate(policy, self.approvals, asker, self._stored.archive.audit, session)
         sandbox, denied = self.sandbox(policy), self._denied_files(policy)
-        workspace = GuardedWorkspace(self._root, self._home, gate, sandbox, undo, self._walk, denied)
+        workspace = GuardedWorkspace(self._root, self._home, gate, sandbox, self.undo(session), self._walk, denied)
         outputs = _Masked(SealedOutputs(self._stored.archive.blobs, session), inspector)
         tools = toolset(workspace, index, asker, outputs, TodoList(), self._settings.sandbox, inspector.mask)
         told = instructions(self._own_instructions(), self._read_for(policy, inspector.mask), self._where())
