@@ -14,6 +14,7 @@
         PromptTooLong              45   the prompt does not fit the model's context
         ModelTooBig                46   the model does not fit the memory that is free
         EndpointError              47   the server that was to answer does not, or not in a way that can be understood
+        ModelMismatch              48   a file is not the one that it should be: its hash or its size differs
       VaultError                   50   the vault cannot be used
         StorageError               21   a file or directory in it cannot be read or written (disk full, read-only, damaged)
         VaultLocked                51   nothing that was given opens it
@@ -27,6 +28,12 @@
         EditError                  63   a file cannot be changed as asked: it is not what was thought
         UndoConflict               64   undoing would overwrite what was changed since
       LimitReached                 65   a task ended without an answer: out of steps, tokens or time, or going in circles
+      PullError                    70   a model could not be fetched
+        HubRefused                 71   the server does not give it: there is no such file, or it wants a token
+      InUse                        72   another process is busy with the same model
+      BundleError                  75   a bundle cannot be made or used
+        BundleUntrusted            76   its signature is not of the key that was given
+        BundleBroken               77   it is cut short, damaged, or no bundle
       Stopped                     130   the person pressed Ctrl-C
 
 Errors of libraries are translated once, where they enter. A message says what to do next.
@@ -91,6 +98,10 @@ class EndpointError(ModelError):
     exit_code = 47
 
 
+class ModelMismatch(ModelError):
+    exit_code = 48
+
+
 class VaultError(AgentError):
     exit_code = 50
 
@@ -141,6 +152,30 @@ class UndoConflict(GuardError):
 
 class LimitReached(AgentError):
     exit_code = 65
+
+
+class PullError(AgentError):
+    exit_code = 70
+
+
+class HubRefused(PullError):
+    exit_code = 71
+
+
+class InUse(AgentError):
+    exit_code = 72
+
+
+class BundleError(AgentError):
+    exit_code = 75
+
+
+class BundleUntrusted(BundleError):
+    exit_code = 76
+
+
+class BundleBroken(BundleError):
+    exit_code = 77
 
 
 class Stopped(AgentError):

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from offline_agent.actions import Answer, Approval, Change, Command, Entry, FileText, Proposal, Ran, SandboxReport
 from offline_agent.events import Event, Piece
+from offline_agent.models import ModelInfo
 from offline_agent.types import (
     Citation,
     IndexStatus,
     Message,
-    ModelInfo,
     RepositoryMap,
     Sampling,
     SearchResult,

@@ -2,8 +2,8 @@
 
 Values come, weakest first, from the defaults here, from the person's own `~/.config/offline-agent/config.toml`
 (`[index] max_file_bytes = ...`) and from the environment (`OFFLINE_AGENT_INDEX_MAX_FILE_BYTES=...`). No other module takes
-settings from the environment; llm/child.py only filters it for a child. A repository has no settings of its own: what a
-stranger wrote cannot loosen anything.
+settings from the environment; environment.py takes secrets and surroundings from it, and llm/child.py filters it for a child. A
+repository has no settings of its own: what a stranger wrote cannot loosen anything.
 
 Strongest is the policy of the machine, `/etc/offline-agent/policy.toml`, with the sections and fields of the configuration: what
 it sets, configuration, environment and command line cannot set otherwise. `[index] chroma_url = ""` forbids the server of a team.
@@ -13,7 +13,7 @@ import ipaddress
 import os
 import stat
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -118,6 +118,41 @@ class EndpointSettings(Value):
         return url
 
 
+class LibrarySettings(Value):
+    """The models that are kept on this machine. They are files that anybody can have, so they are not encrypted."""
+
+    directory: Path | None = None
+    """Where they are kept; by default `models` in the program's data directory. Another disk, or a directory of all users."""
+    catalogue: Path | None = None
+    """A catalogue in place of the program's own list of models and of the person's `models.toml`."""
+    listed_only: bool = False
+    """Fetch, import and use nothing but models of the catalogue whose hashes it has."""
+
+
+class HubSettings(Value):
+    """Where `models pull` fetches models from. Nothing else connects to it."""
+
+    pull: bool = True
+    """Whether models may be fetched over the network at all."""
+    endpoint: str = "https://huggingface.co"
+    """A hub with the interface of Hugging Face: theirs, or a mirror. http is for this machine's own addresses only."""
+    hosts: tuple[str, ...] = ()
+    """If any are named, the only hosts that may be connected to, redirects included; `*.example.org` for all below."""
+    ca_file: Path | None = None
+    """Certificates (PEM) of the authorities that vouch for a mirror or proxy, besides the system's."""
+    timeout_seconds: float = Field(default=30.0, gt=0)
+    """Take a connection for dead that brings nothing for so long; it is made anew."""
+    attempts: int = Field(default=5, ge=1)
+    """How often in a row a connection is made anew that brings nothing, before giving up."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_a_safe_address(cls, url: str) -> str:
+        if fault := _fault_of(url, "hub"):
+            raise ValueError(fault)
+        return url.rstrip("/")
+
+
 class AskSettings(Value):
     hits: int = 8
     """Search results that are looked at for one question."""
@@ -216,6 +251,8 @@ class Settings(Value):
     embedder: EmbedderSettings = EmbedderSettings()
     model: ModelSettings = ModelSettings()
     endpoint: EndpointSettings = EndpointSettings()
+    library: LibrarySettings = LibrarySettings()
+    hub: HubSettings = HubSettings()
     ask: AskSettings = AskSettings()
     sandbox: SandboxSettings = SandboxSettings()
     undo: UndoSettings = UndoSettings()
@@ -229,6 +266,10 @@ class Settings(Value):
         return self.declarations / "models"
 
     @property
+    def library_directory(self) -> Path:
+        return self.library.directory or self.data_directory / "models"
+
+    @property
     def index_declarations(self) -> Path:
         return self.declarations / "index"
 
@@ -239,6 +280,8 @@ _PARTS: dict[str, type[Value]] = {
     "embedder": EmbedderSettings,
     "model": ModelSettings,
     "endpoint": EndpointSettings,
+    "library": LibrarySettings,
+    "hub": HubSettings,
     "ask": AskSettings,
     "sandbox": SandboxSettings,
     "undo": UndoSettings,
@@ -280,60 +323,6 @@ def load_settings(
         where = str(policy) if place in named else f"{config} and at {PREFIX}* variables"
         raise UsageError(
             f"Setting {place} is not right: {first['msg'].removeprefix('Value error, ')}. Look in {where}."
-        ) from None
-
-
-def take_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:
-    """The passphrase a script gives: the first line of the descriptor OFFLINE_AGENT_PASSPHRASE_FD, else OFFLINE_AGENT_PASSPHRASE.
-
-    Both variables are gone afterwards, so no child inherits them. None when there is neither. Raises UsageError for a descriptor
-    that cannot be read, or an empty passphrase.
-    """
-    environ = os.environ if environ is None else environ
-    descriptor = environ.pop(f"{PREFIX}PASSPHRASE_FD", None)
-    given = environ.pop(f"{PREFIX}PASSPHRASE", None)
-    if descriptor is not None:
-        given = _first_line("PASSPHRASE_FD", descriptor)
-    if given == "":
-        raise UsageError(f"The passphrase in {PREFIX}PASSPHRASE is empty. Set it, or unset the variable.")
-    return None if given is None else given.encode("utf-8", "surrogateescape")
-
-
-def take_new_passphrase(environ: MutableMapping[str, str] | None = None) -> bytes | None:
-    """The passphrase that a script wants the vault to have: the first line of the descriptor OFFLINE_AGENT_NEW_PASSPHRASE_FD.
-
-    The variable is gone afterwards. None when there is none. Raises UsageError for a descriptor that cannot be read, or an empty
-    passphrase.
-    """
-    environ = os.environ if environ is None else environ
-    descriptor = environ.pop(f"{PREFIX}NEW_PASSPHRASE_FD", None)
-    if descriptor is None:
-        return None
-    given = _first_line("NEW_PASSPHRASE_FD", descriptor)
-    if not given:
-        raise UsageError(f"The passphrase in {PREFIX}NEW_PASSPHRASE_FD is empty. Nothing was changed.")
-    return given.encode("utf-8", "surrogateescape")
-
-
-def session_bus(environ: Mapping[str, str] | None = None) -> str:
-    """Where the desktop session's D-Bus listens, by which an OS keyring is reached; empty where there is no such session."""
-    return (os.environ if environ is None else environ).get("DBUS_SESSION_BUS_ADDRESS", "")
-
-
-def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment that the program was started in, with HOME in it. What a command is given of it is chosen by
-    guard/view.py."""
-    environ = os.environ if environ is None else environ
-    return {**environ, "HOME": environ.get("HOME") or str(Path.home())}
-
-
-def _first_line(variable: str, descriptor: str) -> str:
-    try:
-        with open(int(descriptor), encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline().rstrip("\r\n")
-    except (OSError, ValueError):
-        raise UsageError(
-            f"{PREFIX}{variable}={descriptor} cannot be read. Give the number of an open descriptor."
         ) from None
 
 

@@ -16,8 +16,9 @@ from collections.abc import Callable, Generator, Sequence
 from offline_agent.agent.conversation import Conversation, summed_up
 from offline_agent.errors import ModelError, PromptTooLong
 from offline_agent.events import Compacted, Dropped, Event, Filled, Finished, Reading, Said, Trimmed
+from offline_agent.models import ModelInfo
 from offline_agent.protocols import ChatModel
-from offline_agent.types import Message, ModelInfo, Sampling, ToolSpec
+from offline_agent.types import Message, Sampling, ToolSpec
 
 log = logging.getLogger(__name__)
 

@@ -19,19 +19,10 @@ from offline_agent.agent.record import read_record, record_grammar
 from offline_agent.agent.smalltalk import is_small_talk
 from offline_agent.errors import Denied
 from offline_agent.events import Acted, Acting, Answered, Event, Retried, Searched, Shown, Token, Warned
+from offline_agent.models import ModelCard, ModelInfo
 from offline_agent.protocols import Audit, ChatModel, Retriever, Transcript
 from offline_agent.settings import AskSettings
-from offline_agent.types import (
-    Citation,
-    Hit,
-    Message,
-    ModelCard,
-    ModelInfo,
-    Sampling,
-    SessionContext,
-    ToolCall,
-    ToolResult,
-)
+from offline_agent.types import Citation, Hit, Message, Sampling, SessionContext, ToolCall, ToolResult
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from offline_agent.models import ModelInfo
 from offline_agent.protocols import Tool
-from offline_agent.types import ModelInfo
 
 _READING = ("list", "read", "search_code", "grep", "glob")
 _SMALL = 3_000_000_000

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from offline_agent.types import Hit, Message, ModelCard
+from offline_agent.models import ModelCard
+from offline_agent.types import Hit, Message
 
 _OUTLINE = (
     "An outline of the repository: the definitions that the rest of it uses most, each with its first line. It is not complete. "

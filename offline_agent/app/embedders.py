@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from offline_agent.llm.catalogue import load_catalogue
+from offline_agent.models import EmbedderCard
 from offline_agent.protocols import Embedder, Reranker, TokenCounter
 from offline_agent.retrieval import embed
 from offline_agent.settings import Settings
-from offline_agent.types import EmbedderCard
 
 if TYPE_CHECKING:
     from offline_agent.retrieval.loaded import Dense

@@ -15,6 +15,7 @@ from offline_agent.agent.loop import Session
 from offline_agent.agent.profiles import EXPLORE, Profile
 from offline_agent.app.rules import Rules
 from offline_agent.app.stored import Stored
+from offline_agent.environment import surroundings
 from offline_agent.errors import AgentError, GuardError
 from offline_agent.guard.denied import DeniedFiles
 from offline_agent.guard.edits import read_text
@@ -30,7 +31,7 @@ from offline_agent.guard.undo import Undo
 from offline_agent.guard.workspace import GuardedWorkspace
 from offline_agent.protocols import Approvals, Asker, Index, Inspector, Outputs
 from offline_agent.retrieval.ignore import Found, IgnoreRules, shipped_patterns
-from offline_agent.settings import Settings, surroundings
+from offline_agent.settings import Settings
 from offline_agent.tools.set import toolset
 from offline_agent.tools.todo import TodoList
 from offline_agent.vault.approvals import SealedApprovals

@@ -9,9 +9,9 @@ from offline_agent.app.stored import ENDPOINT, Stored
 from offline_agent.llm.catalogue import card_of, load_catalogue, model_file
 from offline_agent.llm.messages import Confinement
 from offline_agent.llm.process import LlamaProcess, wishes_of
+from offline_agent.models import Fit, ModelCard
 from offline_agent.protocols import ChatModel
 from offline_agent.settings import Settings
-from offline_agent.types import Fit, ModelCard
 from offline_agent.vault.archive import Archive
 
 if TYPE_CHECKING:

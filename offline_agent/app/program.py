@@ -18,12 +18,13 @@ from offline_agent.app.stored import Stored
 from offline_agent.app.vault import Say, open_vault
 from offline_agent.guard.askers import Nobody
 from offline_agent.llm.messages import Confinement
+from offline_agent.models import ModelCard
 from offline_agent.protocols import Asker, ChatModel, Index, Vault
 from offline_agent.records import SessionInfo
 from offline_agent.retrieval.process import IndexProcess
 from offline_agent.retrieval.repository import Repository, open_repository
 from offline_agent.settings import Settings
-from offline_agent.types import IndexStatus, ModelCard
+from offline_agent.types import IndexStatus
 from offline_agent.vault.archive import Archive
 from offline_agent.vault.keys import PassphraseSource
 from offline_agent.vault.opened import OpenVault

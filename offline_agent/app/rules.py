@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from offline_agent.environment import surroundings
 from offline_agent.errors import UsageError
 from offline_agent.guard.denied import hidden_files
 from offline_agent.guard.opencode import import_opencode
@@ -11,7 +12,7 @@ from offline_agent.guard.policy import Policy
 from offline_agent.guard.recall import PermittedIndex
 from offline_agent.guard.rule_files import NAME, load_policy
 from offline_agent.protocols import Index
-from offline_agent.settings import Settings, surroundings
+from offline_agent.settings import Settings
 
 
 class Rules:

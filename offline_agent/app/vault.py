@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 
+from offline_agent.environment import session_bus
 from offline_agent.retrieval.client import try_connect
-from offline_agent.settings import Settings, session_bus
+from offline_agent.settings import Settings
 from offline_agent.vault.inspect import REPOSITORIES, gone
 from offline_agent.vault.keeper import Keeper
 from offline_agent.vault.kernel import KernelKeyCache, protect_process

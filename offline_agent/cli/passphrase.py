@@ -4,8 +4,8 @@ import getpass
 import sys
 from functools import cached_property
 
+from offline_agent.environment import take_new_passphrase, take_passphrase
 from offline_agent.errors import UsageError
-from offline_agent.settings import take_new_passphrase, take_passphrase
 
 _TRIES = 3
 

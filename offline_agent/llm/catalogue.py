@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 
 from offline_agent.errors import UsageError
 from offline_agent.llm.gguf import hash_file
+from offline_agent.models import EmbedderCard, ModelCard
 from offline_agent.settings import EndpointSettings
-from offline_agent.types import EmbedderCard, ModelCard, Value
+from offline_agent.types import Value
 
 _MAP_TOKENS = 1024  # of prompt that is computed once a session; a small model loses itself in much more
 

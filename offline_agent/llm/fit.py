@@ -17,7 +17,7 @@ from offline_agent.errors import ModelTooBig
 from offline_agent.llm.hardware import Memory
 from offline_agent.llm.header import Header
 from offline_agent.llm.messages import Wishes
-from offline_agent.types import Fit
+from offline_agent.models import Fit
 
 OUTPUTS = 33
 """Tokens of a batch whose logits may be asked for: a draft of 32 and the token before it. llama.cpp would make room for all of a

@@ -24,7 +24,8 @@ from offline_agent.llm.render import Renderer
 from offline_agent.llm.template import ChatTemplate
 from offline_agent.llm.vocabulary import Vocabulary
 from offline_agent.llm.writer import Emit, Order, Writer, Written
-from offline_agent.types import Fit, Message, ModelInfo, ToolSpec, Usage
+from offline_agent.models import Fit, ModelInfo
+from offline_agent.types import Message, ToolSpec, Usage
 
 KEPT_FOR_ANSWER = 16
 """A prompt that leaves less than this of the context is too long."""

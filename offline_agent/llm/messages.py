@@ -18,7 +18,8 @@ from pydantic import Field, TypeAdapter
 
 from offline_agent.llm.dialect import Dialect
 from offline_agent.llm.hardware import Memory
-from offline_agent.types import Message, ModelInfo, Sampling, ToolSpec, Usage, Value
+from offline_agent.models import ModelInfo
+from offline_agent.types import Message, Sampling, ToolSpec, Usage, Value
 
 Choice = Literal["auto", "required"]
 

@@ -38,9 +38,10 @@ from offline_agent.llm.messages import (
 )
 from offline_agent.llm.states import States
 from offline_agent.llm.supervisor import Supervisor
+from offline_agent.models import ModelCard, ModelInfo
 from offline_agent.protocols import StateStore
 from offline_agent.settings import ModelSettings, find_declarations
-from offline_agent.types import Message, ModelCard, ModelInfo, Sampling, ToolSpec, Usage, Value
+from offline_agent.types import Message, Sampling, ToolSpec, Usage, Value
 
 log = logging.getLogger(__name__)
 

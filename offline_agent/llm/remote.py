@@ -27,8 +27,9 @@ from offline_agent.llm.door import Door
 from offline_agent.llm.endpoints import Kind, context_of, is_ollama, kind_of, listed, number_at
 from offline_agent.llm.trouble import ASK_SECONDS, Trouble
 from offline_agent.llm.wire import Answer, clean, wire_messages, wire_tools
+from offline_agent.models import ModelInfo
 from offline_agent.settings import EndpointSettings
-from offline_agent.types import Message, ModelInfo, Sampling, ToolCall, ToolSpec
+from offline_agent.types import Message, Sampling, ToolCall, ToolSpec
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from offline_agent.errors import ModelError
 from offline_agent.events import Called, Finished, Misfired, Piece, Said, Thought
-from offline_agent.types import Message, ModelInfo, Sampling, ToolSpec, Usage
+from offline_agent.models import ModelInfo
+from offline_agent.types import Message, Sampling, ToolSpec, Usage
 
 Answer = str | Sequence[str | Piece] | ModelError
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from offline_agent.errors import VaultError
 from offline_agent.llm.gguf import hash_file
+from offline_agent.models import ModelCard
 from offline_agent.protocols import StateStore
-from offline_agent.types import Message, ModelCard, ToolSpec
+from offline_agent.types import Message, ToolSpec
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offline_agent.errors import EmbedderError, EmbedderHashMismatch
+from offline_agent.models import EmbedderCard
 from offline_agent.settings import EmbedderSettings
-from offline_agent.types import EmbedderCard
 
 if TYPE_CHECKING:
     import numpy as np

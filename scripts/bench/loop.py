@@ -26,9 +26,10 @@ from offline_agent.app import Program, open_program
 from offline_agent.events import Called, Event, Piece
 from offline_agent.guard.askers import Nobody
 from offline_agent.llm.scripted import ScriptedModel
+from offline_agent.models import ModelInfo
 from offline_agent.protocols import ChatModel, Inspector, Tool
 from offline_agent.settings import load_settings
-from offline_agent.types import Message, ModelInfo, Sampling, ToolCall, ToolResult, ToolSpec
+from offline_agent.types import Message, Sampling, ToolCall, ToolResult, ToolSpec
 
 _CONTEXT = 4_000_000  # words: nothing is compacted
 _WARM = 3  # steps that are not counted

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from offline_agent.models import EmbedderCard
 from offline_agent.retrieval.embed import directory_of, load
 from offline_agent.retrieval.static import WEIGHTS, StaticEmbedder, load_static
 from offline_agent.settings import EmbedderSettings
-from offline_agent.types import EmbedderCard
 
 from . import cut, evaluate, export, pairs, sources, start, tokenizer, train, turn
 from .git import Clone
@@ -202,7 +202,7 @@ def _static(directory: Path) -> StaticEmbedder:
     hashes = export.hashes(directory)
     card = EmbedderCard(
         name=export.NAME,
-        kind="static",
+        form="static",
         directory=directory.name,
         dimensions=start.DIMENSIONS,
         max_tokens=256,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from offline_agent.models import EmbedderCard
 from offline_agent.retrieval.chunk import Chunker
 from offline_agent.retrieval.embed import directory_of
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordPieceCounter
 from offline_agent.settings import EmbedderSettings
-from offline_agent.types import Chunk, EmbedderCard
+from offline_agent.types import Chunk
 
 ROOT = Path(__file__).resolve().parents[2]
 ENCODER = EmbedderCard(

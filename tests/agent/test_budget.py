@@ -11,13 +11,13 @@ from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.errors import ModelError, PromptTooLong
 from offline_agent.events import Called, Compacted, Dropped, Event, Filled, Finished, Piece, Shown, Trimmed
 from offline_agent.llm.scripted import Answer, ScriptedModel
+from offline_agent.models import ModelCard
 from offline_agent.settings import AskSettings
 from offline_agent.types import (
     Chunk,
     Hit,
     IndexStatus,
     Message,
-    ModelCard,
     SearchResult,
     ToolCall,
     ToolResult,

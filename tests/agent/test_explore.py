@@ -12,8 +12,9 @@ from offline_agent.agent.transcript import MemoryTranscript
 from offline_agent.errors import Denied, IndexUnavailable
 from offline_agent.events import Acted, Answered, Called, Event, Warned
 from offline_agent.llm.scripted import Answer, ScriptedModel
+from offline_agent.models import ModelInfo
 from offline_agent.settings import AskSettings
-from offline_agent.types import ModelInfo, ToolResult
+from offline_agent.types import ToolResult
 from tests.agent.test_loop import CARD, Finder, OneHit, Query, Silence, call
 
 

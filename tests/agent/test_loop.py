@@ -24,13 +24,13 @@ from offline_agent.events import (
     Token,
 )
 from offline_agent.llm.scripted import ScriptedModel
+from offline_agent.models import ModelCard
 from offline_agent.settings import AskSettings, LogSettings, VaultSettings
 from offline_agent.types import (
     Chunk,
     Hit,
     IndexStatus,
     Message,
-    ModelCard,
     SearchResult,
     SessionContext,
     ToolCall,

@@ -1,5 +1,6 @@
 from offline_agent.agent.profiles import BUILD, EXPLORE, PLAN, PROFILES, suited
-from offline_agent.types import ModelInfo, ToolResult, ToolSpec, Value
+from offline_agent.models import ModelInfo
+from offline_agent.types import ToolResult, ToolSpec, Value
 
 
 class Nothing(Value):

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline_agent.agent.prompt import build_prompt, excerpt, fitted, question_in, question_text, system_prompt
-from offline_agent.types import Chunk, Hit, ModelCard
+from offline_agent.models import ModelCard
+from offline_agent.types import Chunk, Hit
 
 CARD = ModelCard(name="m", file="m.gguf", excerpts=3, excerpt_lines=2, excerpt_tokens=100)
 

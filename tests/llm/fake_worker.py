@@ -19,7 +19,8 @@ from offline_agent.llm.messages import (
     receive_request,
     send,
 )
-from offline_agent.types import ModelInfo, Usage
+from offline_agent.models import ModelInfo
+from offline_agent.types import Usage
 
 
 def answer(link: Link, request: Request, manner: str) -> None:

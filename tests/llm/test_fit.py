@@ -14,7 +14,7 @@ from offline_agent.llm.fit import OUTPUTS, explain, fit
 from offline_agent.llm.hardware import Memory
 from offline_agent.llm.header import Header, read_header
 from offline_agent.llm.messages import Wishes
-from offline_agent.types import Fit
+from offline_agent.models import Fit
 
 from .conftest import POCKET
 

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offline_agent.models import EmbedderCard
 from offline_agent.retrieval.chunk import Chunker
 from offline_agent.retrieval.embed import directory_of
 from offline_agent.retrieval.parsed import Parsed
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordCounter, WordPieceCounter
 from offline_agent.settings import EmbedderSettings
-from offline_agent.types import Chunk, EmbedderCard
+from offline_agent.types import Chunk
 
 from .conftest import DECLARATIONS
 

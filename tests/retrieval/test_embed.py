@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from offline_agent.errors import EmbedderError, EmbedderHashMismatch
+from offline_agent.models import EmbedderCard
 from offline_agent.retrieval.chunk import Chunker
 from offline_agent.retrieval.embed import directory_of, fingerprint_of, load, max_tokens_of, verify
 from offline_agent.retrieval.syntax import Languages
 from offline_agent.retrieval.tokens import WordPieceCounter
 from offline_agent.settings import EmbedderSettings
-from offline_agent.types import EmbedderCard
 
 from .conftest import DECLARATIONS
 

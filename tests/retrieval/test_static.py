@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline_agent.errors import EmbedderError, EmbedderHashMismatch
+from offline_agent.models import EmbedderCard
 from offline_agent.retrieval.embed import go_offline
 from offline_agent.retrieval.static import TOKENIZER, WEIGHTS, StaticEmbedder, WordPieces, load_static
-from offline_agent.types import EmbedderCard
 
 from .conftest import DECLARATIONS
 
@@ -141,7 +141,7 @@ def test_the_directory_is_small_and_needs_nothing_heavy(card: EmbedderCard) -> N
     size = sum(path.stat().st_size for path in (MODELS / card.directory).rglob("*") if path.is_file())
     assert size < 10_000_000
     script = (
-        "import sys; from pathlib import Path; from offline_agent.types import EmbedderCard;"
+        "import sys; from pathlib import Path; from offline_agent.models import EmbedderCard;"
         "from offline_agent.retrieval.static import load_static;"
         "card = EmbedderCard.model_validate_json(sys.argv[1]); load_static(card, Path(sys.argv[2])).encode(['a word']);"
         "print([name for name in ('torch', 'transformers', 'tokenizers', 'safetensors', 'scipy') if name in sys.modules])"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from offline_agent.types import Fit
+from offline_agent.models import Fit
 
 _PLAIN = 500  # tokens that every vocabulary here has as text
 

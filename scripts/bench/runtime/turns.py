@@ -13,8 +13,9 @@ from offline_agent.llm.process import LlamaProcess
 from offline_agent.llm.render import Renderer
 from offline_agent.llm.template import ChatTemplate
 from offline_agent.llm.tokens import Special
+from offline_agent.models import ModelCard
 from offline_agent.settings import ModelSettings, find_declarations
-from offline_agent.types import Message, ModelCard, Sampling
+from offline_agent.types import Message, Sampling
 from scripts.bench.families import FAMILIES, Family
 from scripts.bench.random_model import write_random_model
 from scripts.bench.runtime.figures import Figure, ask, prose, report, running

@@ -1,0 +1,35 @@
+"""What was measured of a model on this machine: how fast it is, and how good."""
+
+from offline_agent.types import Value
+
+
+class SpeedPoint(Value):
+    """Reading a prompt of so many tokens and writing an answer behind it, in tokens a second, with so many threads."""
+
+    prompt_tokens: int
+    threads: int
+    prefill: float
+    decode: float
+
+
+class Score(Value):
+    """How many of so many were right; `seconds` all together. `failures` has a sentence for each that was not."""
+
+    right: int
+    of: int
+    seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        return self.right / self.of if self.of else 0.0
+
+
+class Benchmark(Value):
+    """One model, measured once.
+
+    `at` is in seconds since 1970; `machine` names processor, cores and GPU; sizes are bytes, times seconds. `first_token` is from a
+    question to the first token of its answer in a new process, loading excluded: `_cold` with nothing computed, `_saved` with the
+    saved prefix. Scores are None where they were not measured: `calls` are tool calls that parse and fit their schema,
+    `citations` questions about the repository that were answered with the right place, `edits` edit tasks that were done.
+    """
