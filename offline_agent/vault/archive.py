@@ -10,6 +10,7 @@ from offline_agent.protocols import Database, Vault
 from offline_agent.records import Pruned
 from offline_agent.settings import LogSettings, UndoSettings, VaultSettings
 from offline_agent.vault.audit import AuditChain
+from offline_agent.vault.benchmarks import Benchmarks
 from offline_agent.vault.blobs import DIRECTORY, BlobStore
 from offline_agent.vault.credentials import Credentials
 from offline_agent.vault.journal import DIRECTORY as JOURNALS
@@ -65,6 +66,10 @@ class Archive:
     @cached_property
     def credentials(self) -> Credentials:
         return Credentials(self.main)
+
+    @cached_property
+    def benchmarks(self) -> Benchmarks:
+        return Benchmarks(self.main)
 
     @cached_property
     def logs(self) -> Logs:

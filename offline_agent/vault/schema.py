@@ -1,6 +1,7 @@
 """The tables of the two databases that every repository shares, as migrations. See Database.migrate: append, never edit.
 
-main    what a person would miss: sessions and how they go on, prompts, approvals, the audit chain, credentials; opened as durable
+main    what a person would miss: sessions and how they go on, prompts, approvals, the audit chain, credentials, measurements of
+        models; opened as durable
 logs    what a person would not: its size is bounded and it may be removed at any time
 """
 
@@ -43,6 +44,11 @@ MAIN: tuple[tuple[str, ...], ...] = (
         # AUTOINCREMENT: a number that was revoked never comes to mean another approval.
         "CREATE TABLE approvals (id INTEGER PRIMARY KEY AUTOINCREMENT, repository TEXT NOT NULL, permission TEXT NOT NULL, "
         "pattern TEXT NOT NULL, at REAL NOT NULL, UNIQUE (repository, permission, pattern))",
+    ),
+    (
+        # `model` and `at` stand in the body too; here they are looked for.
+        "CREATE TABLE benchmarks (id INTEGER PRIMARY KEY, model TEXT NOT NULL, at REAL NOT NULL, body TEXT NOT NULL)",
+        "CREATE INDEX benchmarks_model ON benchmarks (model)",
     ),
 )
 
