@@ -1,7 +1,7 @@
 """What came of one case, and of all."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TypeVar
 
 from offline_agent.benchmarks import Score
@@ -9,6 +9,7 @@ from offline_agent.models import ModelCard
 from offline_agent.types import Value
 
 _Case = TypeVar("_Case")
+_Came = TypeVar("_Came")
 
 Progress = Callable[[int, int], None]
 """Called with how many cases are done and how many there are, first with none done."""
@@ -55,6 +56,16 @@ def judged(cases: Sequence[_Case], judge: Callable[[_Case], str], progress: Prog
         seen(outcomes[-1])
         progress(len(outcomes), len(cases))
     return score_of(outcomes)
+
+
+def drained(going: Generator[object, None, _Came]) -> _Came:
+    """What a generator returns once it has said everything."""
+    while True:
+        try:
+            next(going)
+        except StopIteration as end:
+            came: _Came = end.value
+            return came
 
 
 def why_no_tools(card: ModelCard) -> str:
