@@ -1,0 +1,1 @@
+"""The program and its models in one signed file, for a machine that has no network."""
