@@ -14,7 +14,8 @@ below, and they look no further.
 
 from offline_agent.agent.loop import Session
 from offline_agent.app.index import SETTLED, render_map
-from offline_agent.app.model import explain_fit, fit_of, model_of
+from offline_agent.app.library import catalogue_of, library_of, model_of
+from offline_agent.app.model import explain_fit, fit_of
 from offline_agent.app.program import Program, open_program
 from offline_agent.app.rules import import_rules, write_rules
 from offline_agent.app.serve import serve_index
@@ -39,6 +40,7 @@ __all__ = [
     "Program",
     "Repository",
     "Session",
+    "catalogue_of",
     "discover",
     "end_index_workers",
     "existing_keeper",
@@ -47,6 +49,7 @@ __all__ = [
     "forget_gone",
     "import_rules",
     "keeper_of",
+    "library_of",
     "model_of",
     "open_kept",
     "open_program",

@@ -1,8 +1,11 @@
 """The models behind an index: what turns text into vectors, and what reads a question together with a text. All are local files."""
 
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offline_agent.llm.catalogue import load_catalogue
+from offline_agent.app.library import embedder_of, is_name
+from offline_agent.errors import Denied, EmbedderError
 from offline_agent.models import EmbedderCard
 from offline_agent.protocols import Embedder, Reranker, TokenCounter
 from offline_agent.retrieval import embed
@@ -13,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Embedders:
-    """Those that the settings name. Nothing of them is read before it is asked for. What cannot be used raises an EmbedderError."""
+    """Those that the settings name. Nothing of them is read before it is asked for. What cannot be used raises an EmbedderError;
+    what is not there, or may not be used, what `embedder_of` raises."""
 
     def __init__(self, settings: Settings) -> None:
-        self._catalogue = load_catalogue(settings.models_directory)
-        self._models = settings.models_directory
+        self._all = settings
         self._settings = settings.embedder
         self._reranker = settings.index.reranker
 
@@ -58,15 +61,37 @@ class Embedders:
     def open_static(self) -> "Dense":
         from offline_agent.retrieval.static import open_static
 
-        card = self._catalogue.embedder(self._settings.static)
-        return open_static(card, self._models / card.directory)
+        card = embedder_of(self._all, self._settings.static)
+        return open_static(card, Path(card.directory))
 
     def load_reranker(self) -> Reranker:
+        """That of the settings: a model by its name, whose hashes are compared, or a directory."""
         from offline_agent.retrieval.rerank import CrossEncoderReranker
 
         assert self._reranker is not None
-        return CrossEncoderReranker(self._reranker)
+        return CrossEncoderReranker(self._reranker_directory(self._reranker))
 
-    @property
+    def _reranker_directory(self, named: Path) -> Path:
+        if not is_name(str(named)):
+            self._refuse_unlisted("[index] reranker")
+            return named
+        card = embedder_of(self._all, str(named))
+        if card.kind != "reranking":
+            raise EmbedderError(f"{card.name} makes vectors and is no reranker. Correct [index] reranker.")
+        embed.verify(card, Path(card.directory))
+        return Path(card.directory)
+
+    @cached_property
     def _card(self) -> EmbedderCard:
-        return self._catalogue.embedder(self._settings.name)
+        if self._settings.directory is not None:
+            self._refuse_unlisted("[embedder] directory")
+        card = embedder_of(self._all, self._settings.name)
+        if card.form != "transformer":
+            raise EmbedderError(f"{card.name} is {card.form}, so it cannot be [embedder] name. Name another.")
+        return card
+
+    def _refuse_unlisted(self, setting: str) -> None:
+        if self._all.library.listed_only:
+            raise Denied(
+                f"{setting} names files of your own, and only models of the catalogue may be used here [library.listed_only]."
+            )

