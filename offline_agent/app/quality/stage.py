@@ -1,6 +1,7 @@
 """Where a model is tried: sessions of the program as they always are, with a model that is lent and a vault that does not stay."""
 
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from offline_agent.app.model import Answerer
 from offline_agent.app.rules import Rules
 from offline_agent.app.sessions import Sessions
 from offline_agent.app.stored import Stored
+from offline_agent.events import Answered
 from offline_agent.guard.askers import Nobody
 from offline_agent.guard.protected import remove_tree
 from offline_agent.models import ModelCard
@@ -69,6 +71,19 @@ class Stage:
         self._closing.close()
 
 
+def answer_to(session: Session, request: str, minutes: float) -> Answered | None:
+    """What a turn comes to; None where it takes longer, and the model is stopped: the limits of a session are looked at between
+    requests to a model, of which one can take very long."""
+    end = time.monotonic() + 60 * minutes
+    with closing(session.ask(request)) as events:
+        for event in events:
+            if isinstance(event, Answered):
+                return event
+            if time.monotonic() > end:
+                return None
+    raise AssertionError("the last event is always Answered")
+
+
 class Lent(Answerer):
     """A model that somebody else started, keeps what it has computed, and ends it."""
 
@@ -97,8 +112,14 @@ class Lent(Answerer):
 @contextmanager
 def staged(settings: Settings, root: Path, model: ChatModel, card: ModelCard) -> Generator[Stage, None, None]:
     """A stage for the repository at `root`, with the person's rules. Nothing of it is left afterwards."""
-    with scratch() as place, closing(Stage(_apart(settings, place), root, model, card)) as stage:
+    with scratch() as place, closing(Stage(apart(settings, place), root, model, card)) as stage:
         yield stage
+
+
+def apart(settings: Settings, place: Path) -> Settings:
+    """The settings with everything that is kept below `place`; models are where they were."""
+    library = settings.library.model_copy(update={"directory": settings.library_directory})
+    return settings.model_copy(update={"data_directory": place / "data", "library": library})
 
 
 @contextmanager
@@ -109,12 +130,6 @@ def scratch() -> Iterator[Path]:
         yield place
     finally:
         remove_tree(place)
-
-
-def _apart(settings: Settings, place: Path) -> Settings:
-    """The settings with everything that is kept below `place`; models are where they were."""
-    library = settings.library.model_copy(update={"directory": settings.library_directory})
-    return settings.model_copy(update={"data_directory": place / "data", "library": library})
 
 
 def _sealed(settings: Settings) -> OpenVault:

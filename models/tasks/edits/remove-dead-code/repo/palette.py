@@ -1,0 +1,5 @@
+"""The colours of the product."""
+
+from colours import parse
+
+PRIMARY = parse("#204080")

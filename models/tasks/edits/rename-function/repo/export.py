@@ -1,0 +1,9 @@
+"""A store as comma separated values."""
+
+from pathlib import Path
+
+import store
+
+
+def export(path: Path) -> str:
+    return ",".join(store.load_all(path))

@@ -1,0 +1,7 @@
+"""Groups of users."""
+
+from names import normalise
+
+
+def is_member(name: str, group: list[str]) -> bool:
+    return normalise(name) in [normalise(member) for member in group]

@@ -1,0 +1,5 @@
+"""Names of people."""
+
+
+def normalise(name: str) -> str:
+    return " ".join(name.split()).casefold()
