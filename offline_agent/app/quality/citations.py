@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from offline_agent.agent.cite import citation_of
 from offline_agent.app.quality.outcomes import Graded, Progress, Seen, ignore, judged
-from offline_agent.app.quality.stage import Stage, answer_to, staged
+from offline_agent.app.quality.stage import Stage, ask, staged
 from offline_agent.app.rules import Rules
 from offline_agent.benchmarks import Score
 from offline_agent.errors import PromptTooLong
+from offline_agent.events import Answered
 from offline_agent.models import ModelCard
 from offline_agent.protocols import ChatModel, Index
 from offline_agent.retrieval.ignore import Found, IgnoreRules, shipped_patterns
@@ -22,6 +24,7 @@ QUESTIONS = 20
 _FILES = 1000  # that are read for questions: some seconds
 _COUNTED = 3  # places of an answer, the first: whoever cites all that was shown has not chosen
 _STEPS, _MINUTES = 12, 5.0
+_SEARCH = "The first result of the search alone was right for {first} of {of} questions."
 _NONE = "Nothing in {name} is documented in a way that makes a question: citations could not be measured."
 
 
@@ -35,15 +38,18 @@ def measure_citations(
     limit: int = QUESTIONS,
     seen: Seen = ignore,
 ) -> Graded:
-    """The share of questions about `repository` whose answer cites the definition that was asked for. `index` finds what the model
-    is shown, as Program.one_shot_retriever() and the like do. Nothing of it is recorded. Raises a ModelError or
-    IndexUnavailable."""
+    """The share of questions about `repository` whose answer cites the definition that was asked for, among the first three places
+    that it cites. A note says how often the first result of the search was right: always citing that is no merit of a model.
+
+    `index` finds what the model is shown, as Program.one_shot_retriever() and the like do. Nothing of it is recorded. Raises a
+    ModelError or IndexUnavailable."""
     chosen = questions_about(settings, repository, limit)
     if not chosen:
         return Graded(score=Score(right=0, of=0), notes=(_NONE.format(name=repository.name),))
     with staged(_limited(settings), repository.root, model, card) as stage:
-        score = judged(chosen, lambda question: _judge(stage, index, question), progress, seen)
-    return Graded(score=score)
+        asker = _Asker(stage, index)
+        score = judged(chosen, asker.judge, progress, seen)
+    return Graded(score=score, notes=(_SEARCH.format(first=asker.first, of=score.of),))
 
 
 def questions_about(settings: Settings, repository: Repository, limit: int) -> list[Question]:
@@ -78,13 +84,27 @@ def _limited(settings: Settings) -> Settings:
     return settings.model_copy(update={"ask": ask})
 
 
-def _judge(stage: Stage, index: Index, question: Question) -> str:
-    try:
-        answered = answer_to(stage.question(index), question.text, _MINUTES)
-    except PromptTooLong as error:
-        return f"{question.text} {error}"
-    if answered is None:
-        return f"{question.text} There was no answer after {_MINUTES:g} minutes."
+class _Asker:
+    """Asks one question after the other, each in a session of its own. `first` counts those that the search alone answers."""
+
+    def __init__(self, stage: Stage, index: Index) -> None:
+        self._stage = stage
+        self._index = index
+        self.first = 0
+
+    def judge(self, question: Question) -> str:
+        try:
+            turn = ask(self._stage.question(self._index), question.text, _MINUTES)
+        except PromptTooLong as error:
+            return f"{question.text} {error}"
+        self.first += any(question.answered_by(citation_of(hit)) for hit in turn.found[:1])
+        if turn.answered is None:
+            return f"{question.text} There was no answer after {_MINUTES:g} minutes."
+        return _fault(question, turn.answered)
+
+
+def _fault(question: Question, answered: Answered) -> str:
+    """What is wrong with an answer; else "". Where `verified` is false its places are the search's, not the model's."""
     cited = answered.citations[:_COUNTED] if answered.verified else ()
     if any(map(question.answered_by, cited)):
         return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from offline_agent.actions import Command
 from offline_agent.app.quality.outcomes import Graded, Progress, Seen, ignore, judged, why_no_tools
-from offline_agent.app.quality.stage import Stage, answer_to, apart, scratch
+from offline_agent.app.quality.stage import Stage, apart, ask, scratch
 from offline_agent.errors import PromptTooLong
 from offline_agent.events import Answered
 from offline_agent.guard.rule_files import NAME
@@ -95,7 +95,7 @@ def _judge(settings: Settings, model: ChatModel, card: ModelCard, task: EditTask
         shutil.copytree(task.repository, place / "repo", copy_function=shutil.copyfile, ignore=_COMPILED)
         with workplace(settings, place, model, card) as stage:
             try:
-                answered = answer_to(stage.task(), task.request, MINUTES)
+                answered = ask(stage.task(), task.request, MINUTES).answered
             except PromptTooLong as error:
                 return f"{task.name}: {error}"
             ran = stage.run(task.command)

@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_agent.actions import Command, Ran, SandboxReport
 from offline_agent.agent.hands import Hands
@@ -17,13 +18,14 @@ from offline_agent.app.model import Answerer
 from offline_agent.app.rules import Rules
 from offline_agent.app.sessions import Sessions
 from offline_agent.app.stored import Stored
-from offline_agent.events import Answered
+from offline_agent.events import Answered, Searched
 from offline_agent.guard.askers import Nobody
 from offline_agent.guard.protected import remove_tree
 from offline_agent.models import ModelCard
 from offline_agent.protocols import ChatModel, Index
 from offline_agent.retrieval.repository import Repository
 from offline_agent.settings import Settings
+from offline_agent.types import Hit
 from offline_agent.vault.opened import OpenVault
 from offline_agent.vault.sealed import SealedVault
 from offline_agent.vault.secret import Secret
@@ -71,17 +73,27 @@ class Stage:
         self._closing.close()
 
 
-def answer_to(session: Session, request: str, minutes: float) -> Answered | None:
-    """What a turn comes to; None where it takes longer, and the model is stopped: the limits of a session are looked at between
-    requests to a model, of which one can take very long."""
+class Turn(NamedTuple):
+    """What a turn came to: what was found before the model was asked, and its answer; None where it took too long."""
+
+    found: Sequence[Hit]
+    answered: Answered | None
+
+
+def ask(session: Session, request: str, minutes: float) -> Turn:
+    """A turn of so many minutes at most, after which the model is stopped: the limits of a session are looked at between requests
+    to a model, of which one can take very long. Raises a ModelError or IndexUnavailable."""
     end = time.monotonic() + 60 * minutes
+    found: Sequence[Hit] = ()
     with closing(session.ask(request)) as events:
         for event in events:
-            if isinstance(event, Answered):
-                return event
-            if time.monotonic() > end:
-                return None
-    raise AssertionError("the last event is always Answered")
+            if isinstance(event, Searched):
+                found = event.result.hits
+            elif isinstance(event, Answered):
+                return Turn(found, event)
+            elif time.monotonic() > end:
+                break
+    return Turn(found, None)
 
 
 class Lent(Answerer):
