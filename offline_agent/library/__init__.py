@@ -2,7 +2,7 @@
 
 a place -> quarantine -> hash and check -> the library
 
-what there is   store, and record and lock beneath it
-from a disk     imports: recognise, others (what other tools have), digest (copying and hashing)
-later           verify
+the library     store: places, record, lock, tree, small; verify says whether a model still is what it was
+from a disk     imports: others (what is where: ollama, hugging_face, sentences, found), stage (bring, digest), recognise
+from a hub      pull: reference, kinds, plan, hub, hosts, network, transfer, part, hashes, progress, trouble
 """

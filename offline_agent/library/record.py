@@ -1,18 +1,18 @@
 """What the library writes down of a model, beside its files: `holding.json`, a Holding."""
 
 import os
-import stat
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from offline_agent.errors import StorageError
+from offline_agent.library.small import read_small
 from offline_agent.models import Holding, SourceFile
 
 HOLDING = "holding.json"
 
 _LARGEST = 1 << 22
-"""Bytes; ten thousand files take less. What is longer is not read to its end."""
+"""Bytes; ten thousand files take less."""
 _MEND = "Import or pull it again, or remove it."
 
 
@@ -20,7 +20,7 @@ def read_holding(directory: Path) -> Holding:
     """What `directory`, which has the name of its model, says that it holds. Raises StorageError where that cannot be believed: no
     file of it may lie elsewhere."""
     try:
-        holding = Holding.model_validate_json(_read(directory / HOLDING))
+        holding = Holding.model_validate_json(read_small(directory / HOLDING, _LARGEST))
     except FileNotFoundError:
         raise StorageError(f"{directory} is no model: it has no {HOLDING}. {_MEND}") from None
     except OSError as error:
@@ -57,11 +57,3 @@ def fault_of(holding: Holding) -> str:
         except ValidationError:
             return f"{name!a} is no path below the model's directory"
     return ""
-
-
-def _read(path: Path) -> bytes:
-    # Without waiting: in a directory of all users, what has the name may be a pipe.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return b""
-        return file.read(_LARGEST)

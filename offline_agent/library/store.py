@@ -71,6 +71,15 @@ class Library:
         """What is loaded: the first file of a chat model, the directory of any other."""
         return _loaded(self.directory_of(holding.name), holding)
 
+    def examine(self, kind: Kind, path: Path) -> None:
+        """What every model has to pass before it is admitted, for one that lies elsewhere: the check that was given."""
+        self._check(kind, path)
+
+    def mode(self) -> int:
+        """The mode of the library's directory, which is also that of the models' in it: who may look into one."""
+        with _explained("read", self._directory):
+            return stat.S_IMODE(self._directory.stat().st_mode)
+
     def free(self) -> int:
         """Bytes that may still be written to the disk of the library."""
         there = next(place for place in (self._directory, *self._directory.absolute().parents) if place.exists())
@@ -122,7 +131,7 @@ class Library:
         self._check(holding.kind, _loaded(quarantine, holding))
         with _explained("written", quarantine):
             write_holding(quarantine, holding)
-            tree.share(quarantine, stat.S_IMODE(self._directory.stat().st_mode))
+            tree.share(quarantine, self.mode())
             tree.make_last(quarantine)
             self._places.replace(holding.name)
 
