@@ -327,25 +327,26 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, fault.body, **{"Content-Type": "application/octet-stream", **fault.headers})
             return
         size = file.stat().st_size
-        start, end = self._range(etag, size) if fault.ranges != "ignored" else (0, size)
+        asked = None if fault.ranges == "ignored" else self._range(etag, size)
+        start, end = asked or (0, size)
         headers = {"Content-Type": "application/octet-stream", "ETag": etag, "Accept-Ranges": "bytes", **more}
-        if start >= size and "Range" in self.headers and size:
+        if start >= size and asked:
             self._say(416, b"", **headers, Content_Range=f"bytes */{size}")
             return
-        partial = (start, end) != (0, size) or (start == 0 and self.headers.get("Range") and fault.ranges != "ignored")
-        if partial:
+        if asked:
             first = start + 1 if fault.ranges == "wrong" else start
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
         headers |= {"Transfer-Encoding": "chunked"} if fault.chunked else {"Content-Length": str(end - start)}
-        self._head(206 if partial else 200, {**headers, **fault.headers})
+        self._head(206 if asked else 200, {**headers, **fault.headers})
         if self.command == "GET":
             with file.open("rb") as source:
                 self._send(source, start, end, fault)
 
-    def _range(self, etag: str, size: int) -> tuple[int, int]:
+    def _range(self, etag: str, size: int) -> tuple[int, int] | None:
+        """Where the part begins that is asked for, and the byte after it; None where all of the file is."""
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if not found or self.headers.get("If-Range", etag) != etag:
-            return 0, size
+            return None
         return int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
 
     def _send(self, source: BinaryIO, start: int, end: int, fault: Fault) -> None:
