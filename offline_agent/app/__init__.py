@@ -13,15 +13,20 @@ below, and they look no further.
 """
 
 from offline_agent.agent.loop import Session
+from offline_agent.app.configure import Key
 from offline_agent.app.index import SETTLED, render_map
 from offline_agent.app.library import catalogue_of, library_of, model_of
+from offline_agent.app.library_vault import HUB, record
 from offline_agent.app.model import explain_fit, fit_of
 from offline_agent.app.program import Program, open_program
 from offline_agent.app.rules import import_rules, write_rules
 from offline_agent.app.serve import serve_index
+from offline_agent.app.shelf import Entry, entries_of, entry_of, make_default, recommended, removable, remove_model
 from offline_agent.app.stored import CHROMA, ENDPOINT
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
+from offline_agent.llm.catalogue import pins
 from offline_agent.llm.endpoints import Found, discover
+from offline_agent.llm.recommend import Machine, Recommendation, billions, gigabytes, needs
 from offline_agent.retrieval.repository import Repository, open_repository
 from offline_agent.vault.audit import Head, verify_export
 from offline_agent.vault.inspect import size_of, swaps_in_clear
@@ -32,30 +37,46 @@ from offline_agent.vault.opened import OpenVault
 __all__ = [
     "CHROMA",
     "ENDPOINT",
+    "HUB",
     "SETTLED",
+    "Entry",
     "Found",
     "Head",
     "Keeper",
+    "Key",
+    "Machine",
     "OpenVault",
     "Program",
+    "Recommendation",
     "Repository",
     "Session",
+    "billions",
     "catalogue_of",
     "discover",
     "end_index_workers",
+    "entries_of",
+    "entry_of",
     "existing_keeper",
     "explain_fit",
     "fit_of",
     "forget_gone",
+    "gigabytes",
     "import_rules",
     "keeper_of",
     "library_of",
+    "make_default",
     "model_of",
+    "needs",
     "open_kept",
     "open_program",
     "open_repository",
     "open_vault",
     "parse_since",
+    "pins",
+    "recommended",
+    "record",
+    "removable",
+    "remove_model",
     "render_map",
     "serve_index",
     "size_of",

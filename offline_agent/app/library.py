@@ -24,7 +24,7 @@ from offline_agent.llm.catalogue import (
 )
 from offline_agent.llm.recommend import gigabytes, size_of
 from offline_agent.models import Card, EmbedderCard, Holding, ModelCard
-from offline_agent.settings import Settings
+from offline_agent.settings import EmbedderSettings, Settings
 
 _C = TypeVar("_C", bound=Card)
 _WEIGHTS = "model.safetensors"
@@ -150,6 +150,13 @@ def embedder_of(settings: Settings, name: str) -> EmbedderCard:
     return _allowed(_held_embedder(settings, listed, holding), listed, settings)
 
 
+def directory_of(settings: Settings, name: str) -> Path:
+    """Where the files of that embedder or reranker are. Raises as `embedder_of` does."""
+    from offline_agent.retrieval import embed
+
+    return embed.directory_of(embedder_of(settings, name), EmbedderSettings())
+
+
 def _beside_catalogue(card: EmbedderCard, settings: Settings) -> EmbedderCard:
     if card.package:
         return card
@@ -172,7 +179,6 @@ def _held_embedder(settings: Settings, listed: EmbedderCard | None, holding: Hol
 def _assumed(holding: Holding, directory: Path) -> EmbedderCard:
     """What to assume of an embedder that no catalogue knows: its files say how much it reads at once."""
     from offline_agent.retrieval import embed
-    from offline_agent.settings import EmbedderSettings
 
     form: Literal["reranker", "transformer"] = "reranker" if holding.kind == "reranking" else "transformer"
     card = EmbedderCard(name=holding.name, licence=holding.licence, form=form, dimensions=1, max_tokens=512)

@@ -13,6 +13,7 @@ from offline_agent.cli import (
     fit,
     index,
     logs,
+    models,
     permissions,
     run,
     sandbox,
@@ -36,6 +37,8 @@ examples:
   offline-agent index build                           make the whole index now, with a progress bar
   offline-agent sessions list                         what was asked here, newest first
   offline-agent chat --resume                         go on with the latest of them
+  offline-agent models recommend                      which models suit this machine, and why
+  offline-agent models pull qwen2.5-coder-7b          fetch one, after saying from where and how much
   offline-agent fit --model FILE.gguf                 whether a model fits the memory that is free
   offline-agent vault passphrase                      let a passphrase open what is stored
   offline-agent vault status                          where it is stored, what opens it, what is in it
@@ -43,10 +46,12 @@ examples:
   offline-agent sandbox verify                        what confines commands here, proved
   offline-agent doctor                                what is installed, and is it what it should be
 
-Nothing here opens a network connection, unless a server is named in the settings; `servers` looks at this machine's own ports.
-Exit codes: 0 done, 2 usage, 10 repository, 20 index, 21 storage, 30-31 embedder, 40-47 model (46 too big, 47 endpoint),
-50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 60-64 hands (61 denied, 62 no sandbox, 64 undo conflict),
-65 a limit was reached, 130 stopped.
+Nothing here opens a network connection, unless a server is named in the settings, but for `models pull` and `bundle create`,
+which say before where they connect; `servers` looks at this machine's own ports.
+Exit codes: 0 done, 2 usage, 10 repository, 20 index, 21 storage, 30-31 embedder, 40-48 model (41 not here, 46 too big,
+47 endpoint, 48 not the file it should be), 50-55 vault (51 locked, 52 wrong passphrase, 53 damaged, 55 in use), 60-64 hands
+(61 denied, 62 no sandbox, 64 undo conflict), 65 a limit was reached, 70-72 pull (71 refused, 72 in use by another process),
+75-77 bundle (76 not signed by that key, 77 broken), 130 stopped.
 """
 
 
@@ -61,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (
         *(chat, run, undo, ask, search, outline, index, sessions, permissions, sandbox, config),
-        *(fit, vault, audit, logs, credentials, servers, doctor),
+        *(models, fit, vault, audit, logs, credentials, servers, doctor),
     ):
         command.add_to(commands)
     return parser

@@ -51,12 +51,10 @@ class Catalogue(Value):
         """The card of any kind with that name."""
         return self.models.get(name) or self.embedders.get(name)
 
-    def named(self, name: str) -> Card:
-        """The same. Raises UsageError where there is none."""
-        card = self.find(name)
-        if card is None:
-            raise UsageError(_unknown("model", name, {**self.models, **self.embedders}, "import a file of your own"))
-        return card
+    def unknown(self, name: str) -> UsageError:
+        """What to say where nothing has that name."""
+        everything = {**self.models, **self.embedders}
+        return UsageError(_unknown("model", name, everything, "`offline-agent models import FILE` brings one"))
 
     def recognise(self, path: Path) -> ModelCard:
         """The card of a file wherever it lies: by size and hash where the catalogue has them, else what to assume of any GGUF. A
@@ -235,4 +233,4 @@ def _named(entries: Any) -> Any:
 def _unknown(kind: str, name: str, known: Mapping[str, Any], otherwise: str) -> str:
     near = get_close_matches(name.lower(), known, n=3)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    return f"There is no {kind} named {name!r}. {meant}`offline-agent models list` shows what there is. Or {otherwise}."
+    return f"There is no {kind} named {name!r}. {meant}`offline-agent models list` shows what there is; or {otherwise}."

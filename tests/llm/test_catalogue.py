@@ -38,9 +38,8 @@ def test_unknown_names_lead_to_the_known() -> None:
         catalogue.embedder("x")
     with pytest.raises(UsageError, match="makes vectors and cannot answer"):
         catalogue.model("pocket-static")
-    with pytest.raises(UsageError, match="import a file of your own"):
-        catalogue.named("x")
-    assert catalogue.named("pocket-static") == catalogue.find("pocket-static")
+    assert "Did you mean pocket-static" in str(catalogue.unknown("pocketstatic"))
+    assert "models import FILE" in str(catalogue.unknown("x"))
 
 
 @pytest.mark.parametrize(
