@@ -73,17 +73,19 @@ def lacking(target: Target, pins: Mapping[str, str], shelf: Shelf) -> tuple[str,
 
 
 def collect(
-    targets: Iterable[Target], pins: Mapping[str, str], given: Path | None, out: Path, pip: Pip, checkout: Path | None
+    targets: Iterable[Target], pins: Mapping[str, str], kept: Path, own: Path, pip: Pip, checkout: Path | None
 ) -> tuple[Wheel, ...]:
-    """All wheels for these machines, by file name. Those in `given` are taken first; others are fetched, or built here, into `out`.
-    The program's own is built from the source in `checkout`. Raises BundleError."""
-    shelf = Shelf(*filter(None, (given, out)))
+    """All wheels for these machines, by file name. Those in `kept` are taken first; others are fetched, or built here, into it. The
+    program's own, unless it is there, is built from the source in `checkout` into `own`. Raises BundleError."""
+    shelf = Shelf(kept, own)
 
     def obtain(wanted: Mapping[str, str], target: Target) -> Mapping[str, Wheel]:
         found = shelf.find(wanted, target)
         if missing := {name: pin for name, pin in wanted.items() if name not in found}:
-            _bring(missing, target, out, pip, checkout)
-            found |= shelf.find(missing, target)
+            if missing.pop(PROGRAM, None) is not None and checkout is not None:
+                pip.build_own(checkout, own)
+            _bring(missing, target, kept, pip)
+            found |= shelf.find({name: pin for name, pin in wanted.items() if name not in found}, target)
         if missing := {name: pin for name, pin in wanted.items() if name not in found}:
             raise _unobtainable(missing, target)
         return found
@@ -92,11 +94,8 @@ def collect(
     return tuple(found[filename] for filename in sorted(found))
 
 
-def _bring(missing: Mapping[str, str], target: Target, out: Path, pip: Pip, checkout: Path | None) -> None:
-    listed = dict(missing)
-    if listed.pop(PROGRAM, None) is not None and checkout is not None:
-        pip.build_own(checkout, out)
-    sources = pip.download(listed, target, out) if listed else []
+def _bring(missing: Mapping[str, str], target: Target, out: Path, pip: Pip) -> None:
+    sources = pip.download(missing, target, out) if missing else []
     if sources and target.platform:
         raise _unobtainable({name: missing[name] for name in sources}, target)
     for name in sources:

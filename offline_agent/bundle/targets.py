@@ -11,6 +11,7 @@ from packaging.tags import Tag
 from offline_agent.errors import UsageError
 from offline_agent.types import Value
 
+_OLDEST_PYTHON = 11  # of 3, as in pyproject.toml
 _OLDEST_GLIBC = 5  # of manylinux1, PEP 513
 _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}  # PEP 600
 
@@ -72,6 +73,18 @@ def this_platform() -> str:
     """The platform tag that says most of this machine: of Linux the one with its glibc, which what is built here needs."""
     known = list(tags.platform_tags())
     return next((tag for tag in known if tag.startswith(("manylinux", "musllinux"))), known[0])
+
+
+def python_of(text: str) -> tuple[int, int]:
+    """A version such as "3.12"; "" is the one that runs here. Raises UsageError for what is none that the program runs on."""
+    if not text:
+        return sys.version_info[:2]
+    major, _, minor = text.partition(".")
+    if major != "3" or not (minor.isascii() and minor.isdigit()) or int(minor) < _OLDEST_PYTHON:
+        raise UsageError(
+            f"{text!a} is no version of Python that the program runs on. Give one such as 3.{_OLDEST_PYTHON}."
+        )
+    return 3, int(minor)
 
 
 def target_of(text: str, python: tuple[int, int]) -> Target:
