@@ -131,7 +131,7 @@ class Original:
 
 def shown(path: Path) -> str:
     """A path as a terminal and JSON can take it: names need not be UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return os.fsencode(path).decode("utf-8", "replace").replace("\0", "\\0")
 
 
 def _created(target: Path) -> FileIO:

@@ -197,10 +197,10 @@ class Importer:
 
 
 def _notes(holding: Holding, staged: Staged, found: Found) -> Iterator[str]:
-    place = shown(found.files[0].path)
+    place = shown(found.files[0].path if len(found.files) == 1 else found.path)
     match staged.way:
         case "link":
-            yield f"It is a hard link to {place}: it takes no space, and what writes into that file changes the model."
+            yield f"It is linked to {place}: it takes no space, and what writes into the files there changes the model."
         case "clone":
             yield f"It shares its blocks with {place} until one of the two is written to."
         case "copy":

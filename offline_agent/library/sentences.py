@@ -18,6 +18,7 @@ from offline_agent.library.bring import shown
 from offline_agent.library.found import Found, file_at, is_name
 from offline_agent.library.record import HOLDING
 from offline_agent.library.small import read_small
+from offline_agent.library.tree import listed
 from offline_agent.models import Kind
 
 _MODULES, _CONFIG = "modules.json", "config.json"
@@ -107,7 +108,8 @@ def _is_data(path: Path) -> bool:
 
 
 def _files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+    """None where the directory is missing: a module without parameters has nothing in it, and copies leave it out."""
+    return [path for path in listed(directory) if path.is_file() and not path.name.startswith(".")]
 
 
 def _suffix(path: Path) -> str:
@@ -121,8 +123,10 @@ def _object_in(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Any:
-    """Raises ValueError for what is no JSON, and OSError."""
+    """Raises ValueError for what cannot be read, or is no JSON."""
     try:
         return json.loads(read_small(path, _LARGEST))
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path.name} is no JSON") from None

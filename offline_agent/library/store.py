@@ -36,6 +36,8 @@ EmbedderError."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _LONGEST = 100
 _LOCK = ".lock"
+_LOOKS = 3
+"""A model that is just being replaced may move between finding its directory and reading what is in it."""
 _NO_PART_OF_A_NAME = re.compile(r"(\.gguf|-\d{5}-of-\d{5}|\.lock|[._-])+$")
 
 
@@ -171,11 +173,14 @@ class Library:
 
     def _entry(self, name: str) -> Holding | StorageError | None:
         """None where no directory has that name."""
-        try:
-            place = self.directory_of(name)
-            return read_holding(place) if place.is_dir() else None
-        except StorageError as error:
-            return error
+        entry: StorageError | None = None
+        for _ in range(_LOOKS):
+            try:
+                place = self.directory_of(name)
+                return read_holding(place) if place.is_dir() else None
+            except StorageError as error:
+                entry = error
+        return entry
 
 
 def holding_name(text: str) -> str:
