@@ -13,9 +13,18 @@ below, and they look no further.
 """
 
 from offline_agent.agent.loop import Session
+from offline_agent.app.bundle import (
+    SIGNING,
+    Planned,
+    Wish,
+    create_bundle,
+    make_signing_key,
+    plan_bundle,
+    signing_key,
+)
 from offline_agent.app.configure import Key
 from offline_agent.app.index import SETTLED, render_map
-from offline_agent.app.library import catalogue_of, library_of, model_of
+from offline_agent.app.library import catalogue_of, is_name, library_of, model_of
 from offline_agent.app.library_vault import HUB, record
 from offline_agent.app.model import explain_fit, fit_of
 from offline_agent.app.program import Program, open_program
@@ -23,7 +32,9 @@ from offline_agent.app.rules import import_rules, write_rules
 from offline_agent.app.serve import serve_index
 from offline_agent.app.shelf import Entry, entries_of, entry_of, make_default, recommended, removable, remove_model
 from offline_agent.app.stored import CHROMA, ENDPOINT
+from offline_agent.app.unbundle import Places, Verified, install_bundle, install_models, verify_bundle
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
+from offline_agent.bundle.order import Made
 from offline_agent.llm.catalogue import pins
 from offline_agent.llm.endpoints import Found, discover
 from offline_agent.llm.recommend import Machine, Recommendation, billions, gigabytes, needs
@@ -39,19 +50,26 @@ __all__ = [
     "ENDPOINT",
     "HUB",
     "SETTLED",
+    "SIGNING",
     "Entry",
     "Found",
     "Head",
     "Keeper",
     "Key",
     "Machine",
+    "Made",
     "OpenVault",
+    "Places",
+    "Planned",
     "Program",
     "Recommendation",
     "Repository",
     "Session",
+    "Verified",
+    "Wish",
     "billions",
     "catalogue_of",
+    "create_bundle",
     "discover",
     "end_index_workers",
     "entries_of",
@@ -62,9 +80,13 @@ __all__ = [
     "forget_gone",
     "gigabytes",
     "import_rules",
+    "install_bundle",
+    "install_models",
+    "is_name",
     "keeper_of",
     "library_of",
     "make_default",
+    "make_signing_key",
     "model_of",
     "needs",
     "open_kept",
@@ -73,14 +95,17 @@ __all__ = [
     "open_vault",
     "parse_since",
     "pins",
+    "plan_bundle",
     "recommended",
     "record",
     "removable",
     "remove_model",
     "render_map",
     "serve_index",
+    "signing_key",
     "size_of",
     "swaps_in_clear",
+    "verify_bundle",
     "verify_export",
     "write_rules",
 ]

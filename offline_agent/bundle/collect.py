@@ -69,7 +69,8 @@ def lacking(target: Target, pins: Mapping[str, str], shelf: Shelf) -> tuple[str,
         asked.update(wanted)
         return shelf.find(wanted, target)
 
-    return tuple(sorted(set(asked) - set(closure(target, pins, obtain))))
+    found = closure(target, pins, obtain)
+    return tuple(sorted(set(asked) - set(found)))
 
 
 def collect(

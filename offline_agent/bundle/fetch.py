@@ -80,7 +80,7 @@ class Pip:
         pip's own are different every time. Measured for llama-cpp-python: without it no two wheels are the same.
         """
         with tempfile.TemporaryDirectory(prefix="offline-agent-build-") as place:
-            ended, lines = self._run("download", "--no-binary=:all:", "--dest", place, f"{name}=={version}")
+            ended, lines = self._run("download", f"--no-binary={name}", "--dest", place, f"{name}=={version}")
             archives = list(Path(place).glob("*.tar.gz"))
             if ended or len(archives) != 1:
                 raise _failed(f"fetch the source of {name} {version}", lines)
@@ -187,7 +187,7 @@ def _without_secrets(text: str) -> str:
 
 
 def _failed(what: str, lines: Sequence[str]) -> BundleError:
-    said = [line for line in lines if line.startswith("ERROR")] or list(lines)[-1:] or ["nothing"]
+    said = [line for line in lines if line.upper().startswith("ERROR:")] or list(lines)[-1:] or ["nothing"]
     reason = _without_secrets(said[-1].removeprefix("ERROR:").strip()).rstrip(".")
     return BundleError(
         f"pip could not {what}. It said: {reason}. Check the network and pip's index, or bring the wheels: --wheels DIR."

@@ -6,6 +6,7 @@ from offline_agent import __version__
 from offline_agent.cli import (
     ask,
     audit,
+    bundle,
     chat,
     config,
     credentials,
@@ -39,6 +40,7 @@ examples:
   offline-agent chat --resume                         go on with the latest of them
   offline-agent models recommend                      which models suit this machine, and why
   offline-agent models pull qwen2.5-coder-7b          fetch one, after saying from where and how much
+  offline-agent bundle create --models NAME --out F   program and models for a machine without a network
   offline-agent fit --model FILE.gguf                 whether a model fits the memory that is free
   offline-agent vault passphrase                      let a passphrase open what is stored
   offline-agent vault status                          where it is stored, what opens it, what is in it
@@ -66,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (
         *(chat, run, undo, ask, search, outline, index, sessions, permissions, sandbox, config),
-        *(models, fit, vault, audit, logs, credentials, servers, doctor),
+        *(models, bundle, fit, vault, audit, logs, credentials, servers, doctor),
     ):
         command.add_to(commands)
     return parser
