@@ -20,6 +20,7 @@ from offline_agent.retrieval.syntax import Grammar, Languages
 from offline_agent.types import Citation, Definition, Value
 
 _FEWEST_WORDS, _LONGEST = 4, 200  # words and characters of a sentence: less asks for nothing, more is no question
+_READ = 2000  # characters of a docstring, and of a comment's line: what a stranger wrote must not take quadratic time
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SENTENCE = re.compile(r".+?(?:[.!?](?=\s+[^\sa-z]|\s*$)|$)", re.DOTALL)
 _MARKS = re.compile(r"^\s*(?:///?!?|/\*+!?|\*+/|\*|#+|--+)\s?|\s*\*+/\s*$")  # of a comment's line
@@ -99,7 +100,7 @@ def question_about(definition: Definition, words: str) -> str:
 def first_sentence(words: str) -> str:
     """The first sentence of the first paragraph, on one line, without its stop; "" where it is too short or too long to ask
     with, or not for people."""
-    paragraph = " ".join(re.split(r"\n\s*\n", words.strip(), maxsplit=1)[0].split())
+    paragraph = " ".join(re.split(r"\n\s*\n", words.strip()[:_READ], maxsplit=1)[0].split())
     found = _SENTENCE.match(_ROLE.sub(r"\1", paragraph))
     sentence = found[0].strip().rstrip(".!?: ") if found else ""
     fits = len(_WORD.findall(sentence)) >= _FEWEST_WORDS and len(sentence) <= _LONGEST
@@ -143,7 +144,7 @@ def _by_comments(path: str, text: str, grammar: Grammar) -> Iterator[Described]:
     while waiting:
         scope = waiting.pop()
         above = lines[scope.start : scope.span.start[0]]
-        words = "\n".join(_MARKS.sub("", line) for line in above if not _ATTRIBUTE.match(line))
+        words = "\n".join(_MARKS.sub("", line[:_READ]) for line in above if not _ATTRIBUTE.match(line))
         if words.strip() and scope.symbol and scope.span.kind in ("function", "class"):
             yield Described(_scoped(path, scope), words)
         waiting += reversed(scope.inside)

@@ -80,7 +80,9 @@ def _text(path: Path) -> str:
 
 
 def _limited(settings: Settings) -> Settings:
-    ask = settings.ask.model_copy(update={"steps": min(settings.ask.steps, _STEPS), "minutes": _MINUTES})
+    ask = settings.ask.model_copy(
+        update={"steps": min(settings.ask.steps, _STEPS), "minutes": min(settings.ask.minutes, _MINUTES)}
+    )
     return settings.model_copy(update={"ask": ask})
 
 
