@@ -32,6 +32,8 @@ BASELINE = {
 }
 """How llama.cpp is compiled for machines other than this one: x86-64-v3, which processors have since 2013. Its own default is the
 processor that compiles, and one that is older ends with an illegal instruction. CMAKE_ARGS in the environment come after."""
+UNSTABLE = "lib/pkgconfig/*"
+"""Files for who compiles against llama.cpp. They hold the directory that it was built in, which is another each time."""
 _NO_WHEEL = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)==")
 _TOLD = ("Collecting", "Downloading", "Saved", "Building wheel", "Created wheel")
 _LAST_LINES = 12
@@ -76,8 +78,9 @@ class Pip:
     def build(self, name: str, version: str, out: Path) -> None:
         """Builds the wheel of a project that has only a source, for this machine, into `out`.
 
-        The source is unpacked where compilers are told to call it `.`: they write the paths of sources into what they make, and
-        pip's own are different every time. Measured for llama-cpp-python: without it no two wheels are the same.
+        Two builds make the same wheel, where its build system allows it. For llama-cpp-python that takes three things: the source
+        is unpacked where compilers are told to call it `.`, since they write the paths of sources into what they make, and pip's
+        own are different every time; the linker makes no id of what it was given; and UNSTABLE files are left out.
         """
         with tempfile.TemporaryDirectory(prefix="offline-agent-build-") as place:
             ended, lines = self._run("download", f"--no-binary={name}", "--dest", place, f"{name}=={version}")
@@ -111,6 +114,8 @@ class Pip:
             **given,
             "CFLAGS": f"{renamed} {given.get('CFLAGS', '')}".strip(),
             "CXXFLAGS": f"{renamed} {given.get('CXXFLAGS', '')}".strip(),
+            "LDFLAGS": f"{'-Wl,--build-id=none' if sys.platform == 'linux' else ''} {given.get('LDFLAGS', '')}".strip(),
+            "SKBUILD_WHEEL_EXCLUDE": UNSTABLE,
             "CMAKE_ARGS": f"{BASELINE.get(os.uname().machine, '-DGGML_NATIVE=OFF')} {given.get('CMAKE_ARGS', '')}".strip(),
             "CMAKE_BUILD_PARALLEL_LEVEL": given.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1)),
         }
