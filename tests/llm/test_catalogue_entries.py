@@ -63,8 +63,8 @@ def test_an_entry_says_what_a_person_needs_to_choose(card: Card) -> None:
     assert card.parameters > 0
     assert card.summary.endswith(".")
     assert all(trap.endswith(".") for trap in card.traps)
-    assert card.good_for
-    assert {KINDS[task] for task in card.good_for} == {card.kind}
+    assert {KINDS[task] for task in card.good_for} <= {card.kind}
+    assert card.good_for or any("recommended for no task" in trap for trap in card.traps)
 
 
 @pytest.mark.parametrize("card", ENTRIES, ids=_name)
@@ -85,9 +85,9 @@ def test_memory_holds_the_files(card: Card) -> None:
 
 @pytest.mark.parametrize("card", CHAT, ids=_name)
 def test_a_language_model_can_be_loaded(card: ModelCard) -> None:
-    first = _source(card).files[0]
-    assert first.name.endswith(".gguf")
-    assert first.sha256, "nobody vouches for this file"
+    assert all(file.name.endswith(".gguf") for file in _source(card).files)
+    assert _source(card).pinned, "nobody vouches for this file"
+    assert _source(card).revision
     assert SMALLEST_CHOSEN <= card.context <= card.trained_context
     assert card.active_parameters < card.parameters
     assert not card.dialect or card.dialect in {dialect.name for dialect in load_dialects(MODELS)}
@@ -120,7 +120,7 @@ def test_memory_is_the_programs_own_sum_of_the_shape_on_the_card(card: ModelCard
     header = _shape(card)
     assert card.memory == _rounded(_sum(header, SMALLEST_CHOSEN, "q8_0"), 10_000_000)
     assert card.comfortable == _rounded(_sum(header, COMFORTABLE, "f16") * 5 // 4, 100_000_000)
-    assert _source(card).files[0].size in (header.tensor_bytes, 0)
+    assert _source(card).files[0].size == header.tensor_bytes
 
 
 def test_every_card_is_of_something() -> None:
