@@ -65,7 +65,8 @@ def gguf_at(path: Path, tool: str = "", repository: str = "") -> Found:
     )
     if len(parts) > 1 and not is_name(parts[0].name):
         fault = fault or f"{shown(path)} is no name for a file of a model: rename all its parts."
-    name = shown(Path(path.stem if path.suffix else path.name))
+    numbered = _PART.fullmatch(path.name)
+    name = shown(Path(numbered["stem"] if numbered else path.stem))
     kept_in, revision = hugging_face.place_of(path)
     return Found(tool, name, parts[0] if parts else path, "chat", files, repository or kept_in, revision, fault)
 
