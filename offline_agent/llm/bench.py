@@ -67,8 +67,8 @@ class MemoryStates:
 
 
 class SpeedBench:
-    """Measures one model. `opening` and `tools` are what a session with it begins with. What is measured is in `speed`, also when
-    `run` is left early or ends with an error."""
+    """Measures one model; `checked` is as for LlamaProcess. `opening` and `tools` are what a session with it begins with. What is
+    measured is in `speed`, also when `run` is left early or ends with an error."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class SpeedBench:
         plan: Plan,
         opening: Sequence[Message] = (),
         tools: Sequence[ToolSpec] = (),
+        checked: bool = False,
     ) -> None:
         self.speed = Speed()
         self._card = card
@@ -86,6 +87,7 @@ class SpeedBench:
         self._plan = plan
         self._opening = tuple(opening)
         self._tools = tuple(tools)
+        self._checked = checked
         self._prompts = 0
         self._done = self._of = 0.0
 
@@ -186,7 +188,7 @@ class SpeedBench:
     def _running(self, settings: ModelSettings, store: MemoryStates | None = None) -> Iterator[LlamaProcess]:
         """A new process, loaded."""
         began = time.perf_counter()
-        with closing(LlamaProcess(self._card, self._path, settings, store)) as model:
+        with closing(LlamaProcess(self._card, self._path, settings, store, checked=self._checked)) as model:
             info = model.load()
             self.speed.loads.append(time.perf_counter() - began)
             self.speed.info = self.speed.info or info

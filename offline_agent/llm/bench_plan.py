@@ -24,6 +24,7 @@ class Plan(Value):
     patience: float = 120.0
 
 
+THOROUGH = Plan()
 QUICK = Plan(lengths=(SHORTEST, SHORTEST * TIMES), runs=1)
 
 
