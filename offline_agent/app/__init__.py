@@ -13,6 +13,7 @@ below, and they look no further.
 """
 
 from offline_agent.agent.loop import Session
+from offline_agent.app.bench import FEW, PARTS, Part, Subject, Trial, Wanted, bench_subjects
 from offline_agent.app.bundle import (
     SIGNING,
     Planned,
@@ -35,11 +36,22 @@ from offline_agent.app.stored import CHROMA, ENDPOINT
 from offline_agent.app.unbundle import Places, Verified, install_bundle, install_models, verify_bundle
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
 from offline_agent.bundle.order import Made
+from offline_agent.llm.bench_advice import (
+    READABLE,
+    Change,
+    advise,
+    compare,
+    latest_benchmarks,
+    quality_of,
+    scores_of,
+)
+from offline_agent.llm.bench_plan import QUICK, THOROUGH
 from offline_agent.llm.catalogue import pins
 from offline_agent.llm.endpoints import Found, discover
 from offline_agent.llm.recommend import Machine, Recommendation, billions, gigabytes, needs
 from offline_agent.retrieval.repository import Repository, open_repository
 from offline_agent.vault.audit import Head, verify_export
+from offline_agent.vault.benchmarks import Benchmarks
 from offline_agent.vault.inspect import size_of, swaps_in_clear
 from offline_agent.vault.keeper import Keeper
 from offline_agent.vault.logs import parse_since
@@ -48,9 +60,16 @@ from offline_agent.vault.opened import OpenVault
 __all__ = [
     "CHROMA",
     "ENDPOINT",
+    "FEW",
     "HUB",
+    "PARTS",
+    "QUICK",
+    "READABLE",
     "SETTLED",
     "SIGNING",
+    "THOROUGH",
+    "Benchmarks",
+    "Change",
     "Entry",
     "Found",
     "Head",
@@ -59,16 +78,23 @@ __all__ = [
     "Machine",
     "Made",
     "OpenVault",
+    "Part",
     "Places",
     "Planned",
     "Program",
     "Recommendation",
     "Repository",
     "Session",
+    "Subject",
+    "Trial",
     "Verified",
+    "Wanted",
     "Wish",
+    "advise",
+    "bench_subjects",
     "billions",
     "catalogue_of",
+    "compare",
     "create_bundle",
     "discover",
     "end_index_workers",
@@ -84,6 +110,7 @@ __all__ = [
     "install_models",
     "is_name",
     "keeper_of",
+    "latest_benchmarks",
     "library_of",
     "make_default",
     "make_signing_key",
@@ -96,11 +123,13 @@ __all__ = [
     "parse_since",
     "pins",
     "plan_bundle",
+    "quality_of",
     "recommended",
     "record",
     "removable",
     "remove_model",
     "render_map",
+    "scores_of",
     "serve_index",
     "signing_key",
     "size_of",
