@@ -24,6 +24,8 @@ from offline_agent.app.bundle import (
     signing_key,
 )
 from offline_agent.app.configure import Key
+from offline_agent.app.fetch import Fetcher, find_others, import_models, reference_of, verify_models
+from offline_agent.app.fetch import Verified as VerifiedModel
 from offline_agent.app.index import SETTLED, render_map
 from offline_agent.app.library import catalogue_of, is_name, library_of, model_of
 from offline_agent.app.library_vault import HUB, record
@@ -31,11 +33,23 @@ from offline_agent.app.model import explain_fit, fit_of
 from offline_agent.app.program import Program, open_program
 from offline_agent.app.rules import import_rules, write_rules
 from offline_agent.app.serve import serve_index
-from offline_agent.app.shelf import Entry, entries_of, entry_of, make_default, recommended, removable, remove_model
+from offline_agent.app.shelf import (
+    Entry,
+    card_file,
+    entries_of,
+    entry_of,
+    make_default,
+    recommended,
+    removable,
+    remove_model,
+)
 from offline_agent.app.stored import CHROMA, ENDPOINT
 from offline_agent.app.unbundle import Places, Verified, install_bundle, install_models, verify_bundle
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
 from offline_agent.bundle.order import Made
+from offline_agent.library.imports import Imported, Imports
+from offline_agent.library.plan import Plan
+from offline_agent.library.progress import Pulled
 from offline_agent.llm.bench_advice import (
     READABLE,
     Change,
@@ -71,8 +85,11 @@ __all__ = [
     "Benchmarks",
     "Change",
     "Entry",
+    "Fetcher",
     "Found",
     "Head",
+    "Imported",
+    "Imports",
     "Keeper",
     "Key",
     "Machine",
@@ -80,19 +97,23 @@ __all__ = [
     "OpenVault",
     "Part",
     "Places",
+    "Plan",
     "Planned",
     "Program",
+    "Pulled",
     "Recommendation",
     "Repository",
     "Session",
     "Subject",
     "Trial",
     "Verified",
+    "VerifiedModel",
     "Wanted",
     "Wish",
     "advise",
     "bench_subjects",
     "billions",
+    "card_file",
     "catalogue_of",
     "compare",
     "create_bundle",
@@ -102,9 +123,11 @@ __all__ = [
     "entry_of",
     "existing_keeper",
     "explain_fit",
+    "find_others",
     "fit_of",
     "forget_gone",
     "gigabytes",
+    "import_models",
     "import_rules",
     "install_bundle",
     "install_models",
@@ -126,6 +149,7 @@ __all__ = [
     "quality_of",
     "recommended",
     "record",
+    "reference_of",
     "removable",
     "remove_model",
     "render_map",
@@ -136,5 +160,6 @@ __all__ = [
     "swaps_in_clear",
     "verify_bundle",
     "verify_export",
+    "verify_models",
     "write_rules",
 ]

@@ -33,11 +33,11 @@ def check_model(kind: Kind, path: Path) -> None:
 
         read_header(path)
     else:
-        check_embedder(path)
+        _check_directory(kind, path)
 
 
-def check_embedder(directory: Path) -> None:
-    """Raises EmbedderError where `directory` holds no model for sentence-transformers that can be opened without running code."""
+def _check_directory(kind: Kind, directory: Path) -> None:
+    """Raises EmbedderError where it holds no model for sentence-transformers that can be opened without running code."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     for path in files:
         if path.suffix.lower() in _RUN:
@@ -50,7 +50,7 @@ def check_embedder(directory: Path) -> None:
         raise EmbedderError(
             f"{directory} has no weights (*{_WEIGHTS}). Name a directory of a sentence-transformers model."
         )
-    if not any(path.name == _TOKENIZER for path in files):
+    if kind == "embedding" and not any(path.name == _TOKENIZER for path in files):
         raise EmbedderError(f"{directory} has no {_TOKENIZER}. Name a directory of a sentence-transformers model.")
     for path in files:
         fault = _fault_of_weights(path) if path in weights else _fault_of_json(path) if path.suffix == ".json" else ""

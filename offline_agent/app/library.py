@@ -89,7 +89,7 @@ def _at(path: Path, settings: Settings, catalogue: Catalogue) -> Chosen:
     if holding is None:
         card = catalogue.recognise(path)
         return Chosen(_allowed(card, card if card.sha256 else None, settings), path, checked=True)
-    listed = catalogue.models.get(holding.name)
+    listed = catalogue.of_holding(holding)
     return Chosen(_allowed(card_held(listed, holding, path), listed, settings), path, checked=True)
 
 
@@ -102,8 +102,8 @@ def _named(settings: Settings, catalogue: Catalogue) -> Chosen:
         raise _not_here(catalogue.model(name))
     if holding.kind != "chat":
         raise UsageError(f"{name} is a model for {holding.kind} and cannot answer. Name a language model.")
-    path = library.path_of(holding)
-    return Chosen(_allowed(card_held(listed, holding, path), listed, settings), path, checked=True)
+    path, known = library.path_of(holding), catalogue.of_holding(holding)
+    return Chosen(_allowed(card_held(known, holding, path), known, settings), path, checked=True)
 
 
 def _held_at(path: Path, library: Library, directory: Path) -> Holding | None:
@@ -147,7 +147,8 @@ def embedder_of(settings: Settings, name: str) -> EmbedderCard:
         return _allowed(_beside_catalogue(listed, settings), listed, settings)
     if holding is None or holding.kind == "chat":
         raise _not_here(catalogue.embedder(name))
-    return _allowed(_held_embedder(settings, listed, holding), listed, settings)
+    known = catalogue.of_holding(holding)
+    return _allowed(_held_embedder(settings, known, holding), known, settings)
 
 
 def directory_of(settings: Settings, name: str) -> Path:
@@ -163,7 +164,7 @@ def _beside_catalogue(card: EmbedderCard, settings: Settings) -> EmbedderCard:
     return card.model_copy(update={"directory": str(settings.models_directory / card.directory)})
 
 
-def _held_embedder(settings: Settings, listed: EmbedderCard | None, holding: Holding) -> EmbedderCard:
+def _held_embedder(settings: Settings, listed: Card | None, holding: Holding) -> EmbedderCard:
     directory = library_of(settings).path_of(holding)
     if listed is not None:
         check_held(listed, holding)
@@ -172,8 +173,8 @@ def _held_embedder(settings: Settings, listed: EmbedderCard | None, holding: Hol
         raise EmbedderError(
             f"{holding.name} has no {_WEIGHTS}, so it cannot be used. Pull or import another form of it."
         )
-    known = listed or _assumed(holding, directory)
-    return known.model_copy(update={"package": "", "directory": str(directory), "sha256": hashes})
+    known = listed if isinstance(listed, EmbedderCard) else _assumed(holding, directory)
+    return known.model_copy(update={"name": holding.name, "package": "", "directory": str(directory), "sha256": hashes})
 
 
 def _assumed(holding: Holding, directory: Path) -> EmbedderCard:
@@ -190,7 +191,7 @@ def _assumed(holding: Holding, directory: Path) -> EmbedderCard:
 
 
 def is_name(text: str) -> bool:
-    """Whether what a person wrote names a model, and not a file: there is no such path, and it does not look like one."""
-    return (
-        bool(text) and not Path(text).exists() and not {"/", os.sep} & set(text) and not text.lower().endswith(".gguf")
-    )
+    """Whether what a person wrote names a model, and not a file: it does not look like a path, and there is none."""
+    if not text or {"/", os.sep, "\0"} & set(text) or text.lower().endswith(".gguf"):
+        return False
+    return not os.path.lexists(text)

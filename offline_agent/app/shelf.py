@@ -1,5 +1,6 @@
 """All models that there are, as a person sees them: of the catalogue, and of the library, whether they fit and which are used."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -7,7 +8,7 @@ from typing import Literal, NamedTuple
 from offline_agent.app.configure import EMBEDDER, MODEL, RERANKER, STATIC, Key, key_of, write_setting
 from offline_agent.app.library import catalogue_of, choose_model, directory_of, library_of
 from offline_agent.errors import AgentError, UsageError
-from offline_agent.llm.catalogue import is_vouched_for, model_file
+from offline_agent.llm.catalogue import Catalogue, is_vouched_for, model_file
 from offline_agent.llm.hardware import Memory, look_around
 from offline_agent.llm.recommend import Fits, Machine, Recommendation, fits, recommend, size_of
 from offline_agent.models import Card, EmbedderCard, Holding, Kind, ModelCard, Source, SourceFile, Task
@@ -45,7 +46,7 @@ def entries_of(settings: Settings, memory: Memory | None = None) -> list[Entry]:
     memory = memory or free_memory()
     held = {holding.name: holding for holding in library.all()}
     listed = [_entry(settings, card, held.pop(card.name, None), memory) for card in catalogue.cards()]
-    return [*listed, *(_entry(settings, _assumed(holding), holding, memory, listed=False) for holding in held.values())]
+    return [*listed, *(_of_holding(settings, catalogue, holding, memory) for holding in held.values())]
 
 
 def entry_of(settings: Settings, name: str) -> Entry:
@@ -57,7 +58,7 @@ def entry_of(settings: Settings, name: str) -> Entry:
         return _entry(settings, card, holding, free_memory())
     if holding is None:
         raise catalogue.unknown(name)
-    return _entry(settings, _assumed(holding), holding, free_memory(), listed=False)
+    return _of_holding(settings, catalogue, holding, free_memory())
 
 
 def free_memory() -> Memory:
@@ -91,6 +92,16 @@ def make_default(settings: Settings, name: str) -> tuple[Key, Path]:
     return key, write_setting(settings, key, card.name)
 
 
+def card_file(settings: Settings, name: str) -> Path | None:
+    """The text about a model that comes with the program: of that name, or about a family that it is named in. None where there is
+    none."""
+    places = sorted((settings.models_directory / "cards").glob("*.md"))
+    if own := next((place for place in places if place.stem == name), None):
+        return own
+    named = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+    return next((place for place in places if named.search(place.read_text(encoding="utf-8"))), None)
+
+
 class Removable(NamedTuple):
     """What the library has under a name, whole or not: bytes, and the setting that has it used."""
 
@@ -109,7 +120,7 @@ def removable(settings: Settings, name: str) -> Removable:
         raise UsageError(
             f"There is no model {name} in {settings.library_directory}: `models list --installed` says what is."
         )
-    known = holding and _entry(settings, card or _assumed(holding), holding, Memory(free=0))
+    known = holding and _of_holding(settings, catalogue_of(settings), holding, Memory(free=0))
     return Removable(name.lower(), left + (holding.size if holding else 0), known.use if known else None)
 
 
@@ -122,6 +133,14 @@ def remove_model(settings: Settings, name: str) -> int:
     left = library.unfinished().get(name, 0)
     library.discard(name)
     return left
+
+
+def _of_holding(settings: Settings, catalogue: Catalogue, holding: Holding, memory: Memory) -> Entry:
+    """Of a model that the library has under a name which may be no list's."""
+    card = catalogue.of_holding(holding)
+    if card is None:
+        return _entry(settings, _assumed(holding), holding, memory, listed=False)
+    return _entry(settings, card.model_copy(update={"name": holding.name}), holding, memory)
 
 
 def _entry(settings: Settings, card: Card, holding: Holding | None, memory: Memory, listed: bool = True) -> Entry:

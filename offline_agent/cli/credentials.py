@@ -15,7 +15,7 @@ from offline_agent.errors import UsageError
 
 _LONGEST = 8000  # characters: about what servers take in one header
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_NAMES = (app.CHROMA, app.ENDPOINT)
+_NAMES = (app.CHROMA, app.ENDPOINT, app.HUB)
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -61,7 +61,8 @@ def _add_name(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "name",
         choices=_NAMES,
-        help="chroma: the Chroma server of a team [index.chroma_url]; endpoint: the server that answers [endpoint.url]",
+        help="chroma: the Chroma server of a team [index.chroma_url]; endpoint: the server that answers [endpoint.url]; hub: where "
+        "`models pull` fetches from [hub.endpoint]",
     )
 
 

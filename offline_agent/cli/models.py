@@ -3,7 +3,7 @@ its own kind."""
 
 import argparse
 
-from offline_agent.cli import models_advice, models_bench, models_keep, models_list
+from offline_agent.cli import models_advice, models_bench, models_fetch, models_keep, models_list
 
 _DESCRIPTION = """\
 The models of the catalogue, and those on this machine. A model is fetched once, checked, and kept in the model library, from
@@ -31,5 +31,5 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for action in (models_list, models_advice, models_keep, models_bench):
+    for action in (models_list, models_advice, models_fetch, models_keep, models_bench):
         action.add_to(actions)

@@ -3,16 +3,21 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 from offline_agent import app
+from offline_agent.cli.meter import Progress, meter
 from offline_agent.cli.options import sentence, settings_for, tell
 from offline_agent.cli.terminal import confirmed, emit, file_size, printable
+from offline_agent.errors import ModelMismatch, UsageError
 from offline_agent.settings import Settings, load_settings
 
 
 def add_to(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _add_default(actions)
     _add_remove(actions)
+    _add_verify(actions)
 
 
 def _add_default(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,6 +41,21 @@ def _add_remove(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.add_argument("--json", action="store_true", help="one JSON object: removed, bytes")
     command.set_defaults(run=remove)
+
+
+def _add_verify(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "read models again and say what is not as it was"
+    command = actions.add_parser(
+        "verify",
+        help=text,
+        description=sentence(text) + " Exit code 48 when something is, or when a record is damaged.",
+    )
+    command.add_argument("names", metavar="NAME", nargs="*", help="as `models list` names it")
+    command.add_argument("--all", action="store_true", help="all on this machine, those that came with the program too")
+    command.add_argument(
+        "--json", action="store_true", help="one JSON object: models with name, size and faults; records"
+    )
+    command.set_defaults(run=verify)
 
 
 # --- default ---------------------------------------------------------------------------------------------------------
@@ -100,3 +120,39 @@ def remove(arguments: argparse.Namespace) -> int:
     else:
         print(f"Removed: {', '.join(names)} ({file_size(freed)}).")
     return 0
+
+
+# --- verify ----------------------------------------------------------------------------------------------------------
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    settings = settings_for(arguments)
+    if bool(arguments.names) == arguments.all:
+        raise UsageError("Name the models to verify, or say --all.")
+    records = tuple(app.library_of(settings).faults()) if arguments.all else ()
+    found = list(_verified(settings, tuple(dict.fromkeys(arguments.names)), arguments.json))
+    for fault in records:
+        tell(printable(fault))
+    if arguments.json:
+        emit(json.dumps({"models": [one._asdict() for one in found], "records": records}, ensure_ascii=False, indent=2))
+    return ModelMismatch.exit_code if records or any(one.faults for one in found) else 0
+
+
+def _verified(settings: Settings, names: tuple[str, ...], silent: bool) -> Iterator[app.VerifiedModel]:
+    """Each as it is done, told unless `silent`."""
+    with ExitStack() as shown:
+
+        def progress(name: str) -> Progress:
+            shown.close()
+            return shown.enter_context(meter(name)).move
+
+        for one in app.verify_models(settings, names, progress):
+            shown.close()
+            if not silent:
+                state = "as it was" if not one.faults else "NOT as it was"
+                print(
+                    printable(
+                        "\n".join([f"{one.name}: {state} ({file_size(one.size)})", *(f"  {f}" for f in one.faults)])
+                    )
+                )
+            yield one

@@ -141,27 +141,23 @@ def as_json(entry: app.Entry) -> dict[str, object]:
 def show_one(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     entry = app.entry_of(settings, arguments.name)
-    text = settings.models_directory / "cards" / f"{entry.name}.md"
+    place = app.card_file(settings, entry.card.name)
+    about = str(place or "")
     if arguments.card:
-        emit(_card_text(text, entry.name))
+        emit(_card_text(place, entry.name))
     elif arguments.json:
-        facts = {**as_json(entry), "card": entry.card.model_dump(mode="json"), "card_file": _existing(text)}
+        facts = {**as_json(entry), "card": entry.card.model_dump(mode="json"), "card_file": about}
         holding = entry.holding.model_dump(mode="json") if entry.holding else None
         emit(json.dumps({**facts, "holding": holding}, ensure_ascii=False, indent=2))
     else:
-        emit("\n".join(described(entry, settings, _existing(text))))
+        emit("\n".join(described(entry, settings, about)))
     return 0
 
 
-def _existing(path: Path) -> str:
-    return str(path) if path.is_file() else ""
-
-
-def _card_text(path: Path, name: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\n")
-    except OSError:
-        raise UsageError(f"{name} has no card. `offline-agent models info {name}` says what is known.") from None
+def _card_text(place: Path | None, name: str) -> str:
+    if place is None:
+        raise UsageError(f"{name} has no card. `offline-agent models info {name}` says what is known.")
+    return place.read_text(encoding="utf-8").rstrip("\n")
 
 
 def described(entry: app.Entry, settings: Settings, card_file: str) -> Iterator[str]:

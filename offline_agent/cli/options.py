@@ -29,9 +29,9 @@ def add_repository(parser: "argparse._ActionsContainer") -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
-        type=Path,
-        metavar="GGUF",
-        help="a GGUF file to answer with (default: the built-in demonstration model)",
+        metavar="MODEL",
+        help="what to answer with: the name of a model that `models list` shows, or a GGUF file (default: the one of [model] name, "
+        "which is a built-in demonstration model at first)",
     )
 
 
@@ -89,15 +89,16 @@ def whole_number(least: int) -> Callable[[str], int]:
 def settings_for(arguments: argparse.Namespace) -> Settings:
     """The person's settings, with what this command line says on top. Raises UsageError."""
     settings = load_settings()
-    model: Path | None = getattr(arguments, "model", None)
+    model: str | None = getattr(arguments, "model", None)
     if model is None:
         return settings
     if "model.path" in settings.policy or "model.name" in settings.policy:
         raise UsageError("The policy of this machine says which model answers. Leave out --model.")
     if settings.endpoint.url and "endpoint.url" in settings.policy:
         raise UsageError("The policy of this machine says which server answers. Leave out --model.")
-    # A file that is named here is what shall answer, whatever server the configuration names.
-    changed = {"model": settings.model.model_copy(update={"path": model}), "endpoint": EndpointSettings()}
+    named = {"name": model, "path": None} if app.is_name(model) else {"path": Path(model)}
+    # What is named here is what shall answer, whatever server the configuration names.
+    changed = {"model": settings.model.model_copy(update=named), "endpoint": EndpointSettings()}
     return settings.model_copy(update=changed)
 
 

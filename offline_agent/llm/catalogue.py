@@ -51,6 +51,13 @@ class Catalogue(Value):
         """The card of any kind with that name."""
         return self.models.get(name) or self.embedders.get(name)
 
+    def of_holding(self, holding: Holding) -> Card | None:
+        """The card of a model that the library has: by its name, else by its hashes."""
+        held = {file.sha256 for file in holding.files}
+        same = (card for card in self.cards() if card.kind == holding.kind and pins(card))
+        by_hash = (card for card in same if held.issuperset(pins(card).values()))
+        return self.find(holding.name) or next(by_hash, None)
+
     def unknown(self, name: str) -> UsageError:
         """What to say where nothing has that name."""
         everything = {**self.models, **self.embedders}
@@ -91,14 +98,15 @@ def card_for(path: Path) -> ModelCard:
     return ModelCard(name=path.stem, file=str(path), map_tokens=_MAP_TOKENS)
 
 
-def card_held(card: ModelCard | None, holding: Holding, path: Path) -> ModelCard:
+def card_held(card: Card | None, holding: Holding, path: Path) -> ModelCard:
     """The card of a language model that the library has at `path`: what the catalogue says of it, or what to assume, with the hash
     that was computed when it came. Raises ModelMismatch."""
     if card is not None:
         check_held(card, holding)
     first = holding.files[0]
-    known = card or card_for(path).model_copy(update={"name": holding.name, "licence": holding.licence})
-    return known.model_copy(update={"file": str(path), "sha256": first.sha256, "size": first.size})
+    known = card if isinstance(card, ModelCard) else card_for(path).model_copy(update={"licence": holding.licence})
+    held = {"name": holding.name, "file": str(path), "sha256": first.sha256, "size": first.size}
+    return known.model_copy(update=held)
 
 
 def check_held(card: Card, holding: Holding) -> None:

@@ -14,7 +14,7 @@ HELPED = [
     *("run", "undo", "redo", "config", "config import"),
     *("permissions", *(f"permissions {action}" for action in ("list", "test", "revoke"))),
     *("sandbox", *(f"sandbox {action}" for action in ("verify", "run"))),
-    *("models", *(f"models {action}" for action in ("list", "info", "recommend", "default", "remove"))),
+    *("models", *(f"models {action}" for action in ("list", "info", "recommend", "pull", "import", "default", "remove", "verify"))),
     *("ask", "chat", "search", "map", "index", "fit", "servers", "doctor", "logs"),
     *("vault", *(f"vault {action}" for action in VAULT)),
     *("sessions", *(f"sessions {action}" for action in ("list", "show", "export", "delete"))),
