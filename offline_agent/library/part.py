@@ -18,6 +18,9 @@ NEARLY_FULL = 100_000_000
 
 _PIECE = 1 << 18
 """Bytes that are asked for at once. Of loopback, larger ones take no less time; of a slow line, what is there comes at once."""
+_FLUSH = 8 << 20
+"""Bytes after which the kernel is told to begin writing. Else all of it waits for the fsync at the end: measured with 500 MB, a
+fifth of the time."""
 _LOOK = 64 << 20  # bytes after which the free space of the disk is looked at again
 _WORTH_IT = 1 << 16
 """Bytes that a connection must bring to count as progress: a server that sends one and hangs up would be asked for ever."""
@@ -37,11 +40,15 @@ class Part:
         self._free = free
         self._size = 0
         self._until_look = 0
+        self._flushed = 0
 
     def complete(self, network: Network, patience: Patience) -> int:
         """Fetches what is missing; returns the size of the file in bytes. Raises OSError of the disk, and as Transfer does."""
         self._take_up()
         whole = bool(self._wanted.size) and self._size == self._wanted.size
+        if whole and self._hashes.fault():  # the disk damaged it, or it was another file
+            self._begin_anew()
+            whole = False
         while not whole:
             before = self._size
             try:
@@ -64,6 +71,7 @@ class Part:
             self._meter.enter("hashing what is there")
         while piece := os.read(self._descriptor, _PIECE):
             self._count(piece)
+        self._flushed = self._size
 
     def _ask(self, network: Network) -> None:
         """For what is missing: where no hash will tell in the end, only if the file is still the same."""
@@ -155,6 +163,10 @@ class Part:
         while view:
             view = view[os.write(self._descriptor, view) :]
         self._count(piece)
+        if self._size - self._flushed >= _FLUSH:
+            # What is still being written stays in memory: the advice to forget it does nothing but begin.
+            os.posix_fadvise(self._descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
+            self._flushed = self._size
 
     def _count(self, piece: bytes) -> None:
         self._hashes.add(piece)
@@ -167,7 +179,7 @@ class Part:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             self._hashes.reset()
             self._meter.move(-self._size)
-            self._size = 0
+            self._size = self._flushed = 0
 
 
 def _where(answer: Answer) -> str:

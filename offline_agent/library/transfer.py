@@ -66,24 +66,35 @@ class Transfer:
     def _prepare(self, path: Path, part: Path, wanted: Wanted) -> None:
         """What there is of something else goes; what there is of this file becomes the part."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        notes = _notes(self._directory)
-        if not wanted.identity or notes.get(wanted.name) != wanted.identity:
+        if not _is_of_use(self._directory, wanted):
             path.unlink(missing_ok=True)
             part.unlink(missing_ok=True)
+        if path.exists():  # a kill came between the end of this file and that of the model
+            path.rename(part)
+        notes = _notes(self._directory)
+        if notes.get(wanted.name) != wanted.identity:
             new = self._directory / f"{NOTES}.new"
             new.write_text(json.dumps(notes | {wanted.name: wanted.identity}), encoding="utf-8")
             new.replace(self._directory / NOTES)
-        elif path.exists():  # a kill came between the end of this file and that of the model
-            path.rename(part)
 
 
 def fetched(directory: Path, wanted: Wanted) -> int:
     """Bytes of the file that are in quarantine already and of use."""
-    if not wanted.identity or _notes(directory).get(wanted.name) != wanted.identity:
+    if not _is_of_use(directory, wanted):
         return 0
     path = directory / wanted.name
     there = max((place.stat().st_size for place in (path, _part_of(path)) if place.is_file()), default=0)
     return there if not wanted.size or there <= wanted.size else 0
+
+
+def _is_of_use(directory: Path, wanted: Wanted) -> bool:
+    """Whether what there is may be of that file. The notes tell; where a kill came while the model was admitted they are gone, and
+    a whole file whose hash is known is worth hashing."""
+    noted = _notes(directory).get(wanted.name)
+    if noted is None:
+        path = directory / wanted.name
+        return bool(wanted.sha256) and path.is_file() and path.stat().st_size == wanted.size
+    return bool(wanted.identity) and noted == wanted.identity
 
 
 def _part_of(path: Path) -> Path:

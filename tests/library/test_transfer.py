@@ -122,6 +122,26 @@ def test_a_file_that_was_whole_when_a_kill_came_is_hashed_and_not_fetched(here: 
     assert here.hub.of("content") == []
 
 
+def test_a_kill_while_the_model_was_admitted_costs_nothing(here: Ground) -> None:
+    leave_a_part(here)
+    here.part.write_bytes(gguf())
+    here.part.rename(here.part.with_name(FILE))
+    here.part.with_name(NOTES).unlink()
+    assert here.puller().plan(REFERENCE).missing == 0
+    here.pull()
+    assert content(here) == gguf()
+    assert here.hub.of("content") == []
+
+
+def test_a_whole_file_that_is_another_is_fetched_anew(here: Ground) -> None:
+    leave_a_part(here)
+    here.part.with_name(FILE).write_bytes(gguf(seed=9))
+    here.part.with_name(NOTES).unlink()
+    here.pull()
+    assert content(here) == gguf()
+    assert ranges(here) == [""]
+
+
 def test_a_link_in_quarantine_is_not_written_through(here: Ground, tmp_path: Path) -> None:
     leave_a_part(here)
     victim = tmp_path / "victim"
