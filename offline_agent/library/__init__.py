@@ -4,5 +4,5 @@ a place -> quarantine -> hash and check -> the library
 
 the library     store: places, record, lock, tree, small; verify says whether a model still is what it was
 from a disk     imports: others (what is where: ollama, hugging_face, sentences, found), stage (bring, digest), recognise
-from a hub      pull: reference, kinds, plan, hub, hosts, network, transfer, part, hashes, progress, trouble
+from a hub      pull: reference, sources, kinds, plan, hub, hosts, network, transfer, part, hashes, progress, trouble
 """
