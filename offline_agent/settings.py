@@ -43,7 +43,8 @@ class IndexSettings(Value):
     """A Chroma server that a team shares vectors on (`https://host/prefix`); none by default. It gets ids and vectors, never text,
     but a vector can be turned back into text. http is for this machine's own addresses only."""
     reranker: Path | None = None
-    """A directory with a sentence-transformers CrossEncoder that looks at the best results again; none by default."""
+    """What looks at the best results again: a reranker of the model library by its name, or a directory with a
+    sentence-transformers CrossEncoder, whose files are yours to trust. None by default."""
 
     @field_validator("chroma_url")
     @classmethod
@@ -55,7 +56,7 @@ class IndexSettings(Value):
 
 class EmbedderSettings(Value):
     name: str = "all-MiniLM-L6-v2"
-    """An embedder of models/catalogue.toml."""
+    """An embedder of the catalogue that is on this machine."""
     static: str = "pocket-static"
     """A static embedder of models/catalogue.toml, which searches by meaning at once; empty for none."""
     directory: Path | None = None

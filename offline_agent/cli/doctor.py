@@ -11,10 +11,10 @@ from typing import Literal
 
 from offline_agent import __version__, app
 from offline_agent.cli.options import add_model, add_repository, program_for
-from offline_agent.cli.terminal import printable, readable
+from offline_agent.cli.terminal import counted, file_size, printable, readable
 from offline_agent.cli.vault import opened_by
 from offline_agent.errors import AgentError
-from offline_agent.settings import POLICY
+from offline_agent.settings import POLICY, Settings
 
 _PACKAGES = (
     "llama-cpp-python",
@@ -76,6 +76,7 @@ def examine(program: app.Program) -> Iterator[Check]:
     )
     yield from map(_package, _PACKAGES)
     yield _checked("model", lambda: _model(program))
+    yield _library(program.settings)
     yield _confinement(program)
     yield _sandbox(program)
     yield _checked(
@@ -112,10 +113,32 @@ def _model(program: app.Program) -> str:
     info = program.start_model().load()  # its process compares the file with the pinned hash before it opens it
     if program.settings.endpoint.url:
         return f"{info.name}, {info.context} tokens of context, on the server {program.settings.endpoint.url}"
-    pinned = "hash right" if program.card.sha256 else "no known hash"
+    held = program.model_path.is_relative_to(program.settings.library_directory)
+    compared = "hash right when it came (`models verify` reads it again)" if held else "hash right"
+    pinned = compared if program.card.sha256 else "no known hash"
     where = "GPU" if info.gpu else "CPU"
     size = f"{info.parameters / 1e6:.1f} M parameters, {info.context} tokens of context"
     return f"{info.name}, {size}, on {where}, {pinned}, {info.path}"
+
+
+def _library(settings: Settings) -> Check:
+    """The models that are kept here. Their files are not read: `models verify` does that."""
+    place = readable(str(settings.library_directory))
+    try:
+        library = app.library_of(settings)
+        held, faults, left = library.all(), library.faults(), library.unfinished()
+    except AgentError as error:
+        return Check("library", "wrong", str(error))
+    size = file_size(sum(holding.size for holding in held))
+    found = (
+        f"{counted(len(held), 'model')}, {size}, in {place}"
+        if held
+        else f"no model was fetched or imported yet; {place}"
+    )
+    unfinished = (
+        [f"Of {', '.join(left)} a part was fetched: `models pull` goes on, `models remove` clears it."] if left else []
+    )
+    return Check("library", "wrong" if faults else "note" if left else "ok", found, " ".join([*faults, *unfinished]))
 
 
 def _confinement(program: app.Program) -> Check:
@@ -198,7 +221,13 @@ def _network(program: app.Program) -> Iterator[Check]:
             "Whoever runs that server can read them.",
         )
     if not url and not endpoint:
-        yield Check("network", "ok", "no provider and no server is configured; nothing here opens a connection")
+        only = (
+            "but for `models pull` and `bundle create`"
+            if program.settings.hub.pull
+            else "[hub] pull forbids fetching models"
+        )
+        found = f"no provider and no server is configured; nothing here opens a connection, {only}"
+        yield Check("network", "ok", found)
     if not url:
         return
     yield Check(

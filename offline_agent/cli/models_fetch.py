@@ -74,7 +74,7 @@ def _add_import(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def pull(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     fetcher = app.Fetcher(settings)
-    plan = _planned(fetcher, arguments)
+    plan = _planned(fetcher, settings, arguments)
     for line in described(plan, settings):
         print(printable(line), file=sys.stderr)
     if plan.here is None and not _agreed(arguments.yes):
@@ -95,12 +95,17 @@ def pull(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(fetcher: app.Fetcher, arguments: argparse.Namespace) -> app.Plan:
+def _planned(fetcher: app.Fetcher, settings: Settings, arguments: argparse.Namespace) -> app.Plan:
+    place = arguments.reference if "://" in arguments.reference else settings.hub.endpoint
+    if settings.hub.pull:
+        tell(printable(f"Asking {place.partition('?')[0]} what there is; nothing is fetched yet."))
     try:
         return fetcher.plan(arguments.reference, arguments.name)
     except HubRefused as error:
+        if not fetcher.problem:
+            raise
         # A token may be in a vault that does not open by itself, and then nobody could have known.
-        raise HubRefused(f"{error} No token was looked for: {fetcher.problem}") from None if fetcher.problem else error
+        raise HubRefused(f"{error} No token was looked for: {fetcher.problem}") from None
 
 
 def _pulled(fetcher: app.Fetcher, plan: app.Plan) -> Holding:
