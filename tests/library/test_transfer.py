@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_agent.errors import HubRefused, ModelMismatch, PullError
+from offline_agent.errors import HubRefused, ModelMismatch, PullError, StorageError
+from offline_agent.library.part import NEARLY_FULL
 from offline_agent.library.plan import Wanted
+from offline_agent.library.store import Library
 from offline_agent.library.transfer import NOTES, PART, fetched
 from tests.library.hub_server import Fault, digest
-from tests.library.pulling import FILE, REFERENCE, REPOSITORY, SIZE, Ground, gguf, ground
+from tests.library.pulling import FILE, REFERENCE, REPOSITORY, SIZE, Ground, check, gguf, ground
 
 HALF = SIZE // 2
 
@@ -397,6 +399,23 @@ def test_notes_that_cannot_be_read_are_none(tmp_path_factory: pytest.TempPathFac
     (directory / NOTES).write_bytes(notes)
     (directory / f"model.gguf{PART}").write_bytes(b"12345")
     assert fetched(directory, Wanted(name="model.gguf", url="https://x/model.gguf", sha256="a" * 64)) == 0
+
+
+class FullSoon(Library):
+    """A library whose disk is full when somebody looks a second time."""
+
+    looked = 0
+
+    def free(self) -> int:
+        self.looked += 1
+        return 1 << 40 if self.looked < 3 else NEARLY_FULL - 1
+
+
+def test_a_disk_that_fills_up_meanwhile_is_left_some_room(here: Ground) -> None:
+    small = Ground(here.hub, FullSoon(here.library.directory_of("x").parent, check))
+    with pytest.raises(StorageError, match="nearly full"):
+        small.pull()
+    assert here.library.all() == []
 
 
 def test_what_the_disk_does_not_take_is_said_and_the_part_stays(here: Ground) -> None:
