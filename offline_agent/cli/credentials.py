@@ -78,7 +78,8 @@ def set_one(arguments: argparse.Namespace) -> int:
 def list_all(arguments: argparse.Namespace) -> int:
     with closing(open_existing(arguments)) as opened:
         for name in opened.archive.credentials.names():
-            print(printable(name))
+            if name != app.SIGNING:  # no server gets that one: `bundle keygen --show`
+                print(printable(name))
     return 0
 
 

@@ -9,12 +9,14 @@ import pytest
 
 CASES = Path(__file__).parent / "cases"
 VAULT = ("status", "verify", "passphrase", "protect", "rotate", "unlock", "lock", "prune", "destroy")
+MODELS = ("list", "info", "recommend", "pull", "import", "default", "remove", "verify")
 HELPED = [
     "",
     *("run", "undo", "redo", "config", "config import"),
     *("permissions", *(f"permissions {action}" for action in ("list", "test", "revoke"))),
     *("sandbox", *(f"sandbox {action}" for action in ("verify", "run"))),
-    *("models", *(f"models {action}" for action in ("list", "info", "recommend", "pull", "import", "default", "remove", "verify"))),
+    *("models", *(f"models {action}" for action in MODELS)),
+    *("bundle", *(f"bundle {action}" for action in ("keygen", "create", "verify", "install"))),
     *("ask", "chat", "search", "map", "index", "fit", "servers", "doctor", "logs"),
     *("vault", *(f"vault {action}" for action in VAULT)),
     *("sessions", *(f"sessions {action}" for action in ("list", "show", "export", "delete"))),
