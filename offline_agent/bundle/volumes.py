@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from offline_agent.bundle.bootstrap.parts import MOST, part_names, parts_beside
+from offline_agent.bundle.bootstrap.parts import MOST, is_part, part_names, parts_beside
 from offline_agent.errors import InUse, StorageError, UsageError
 
 PARTIAL = ".partial"
@@ -16,11 +16,15 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 class Volumes:
     """`size` bytes at `out`, in parts of at most `split` bytes where it is given.
 
-    Raises UsageError where a bundle of that name is there already and `replace` is not set, and for parts that are too many;
-    StorageError where there is not room enough.
+    Raises UsageError where a bundle of that name is there already and `replace` is not set, for the name of a part and for parts
+    that are too many; StorageError where there is not room enough.
     """
 
     def __init__(self, out: Path, size: int, split: int | None, replace: bool) -> None:
+        if is_part(out.name):
+            raise UsageError(
+                f"{out.name} is named as a part of a bundle. Give the name of the whole: parts are numbered by themselves."
+            )
         self._out = out
         self._split = split or size
         self.paths = tuple(out.with_name(name) for name in part_names(out.name, self._count(size)))
@@ -35,10 +39,9 @@ class Volumes:
         """In the block the bytes are written. When it ends, the files get their names; where it raises, they are removed, and what
         was there before is as it was. Raises StorageError, InUse where another process writes the same bundle."""
         try:
-            with self._explained():
-                self._open()
-                yield
-                self._publish()
+            self._open()
+            yield
+            self._publish()
         except BaseException:
             self._abandon()
             raise
@@ -46,11 +49,12 @@ class Volumes:
             self._close()
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
-        """Writes so that `data` begins at byte `offset` of the bundle. Raises OSError, which `filled` translates."""
+        """Writes so that `data` begins at byte `offset` of the bundle. Raises StorageError."""
         rest = memoryview(data)
         while rest:
             number, at = divmod(offset, self._split)
-            count = os.pwrite(self._files[number], rest[: self._split - at], at)
+            with self._explained():
+                count = os.pwrite(self._files[number], rest[: self._split - at], at)
             offset, rest = offset + count, rest[count:]
 
     def _count(self, size: int) -> int:
@@ -72,24 +76,30 @@ class Volumes:
 
     def _open(self) -> None:
         for path in self.paths:
-            file = os.open(_partial(path), _NEW, 0o666)
-            self._files.append(file)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._close()  # nothing of the other's is removed
-                raise InUse(f"Another process is writing {path}. Wait for it, or give another name.") from None
-            os.ftruncate(file, 0)  # what a killed process left
+            with self._explained():
+                self._files.append(os.open(_partial(path), _NEW, 0o666))
+                self._lock(path)
+                os.ftruncate(self._files[-1], 0)  # what a killed process left
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()  # so that nothing of the other's is removed
+            raise InUse(f"Another process is writing {path}. Wait for it, or give another name.") from None
 
     def _publish(self) -> None:
-        """The first part last: who sees it can rely on the others."""
-        for file in self._files:
-            os.fsync(file)
-        for path in reversed(self.paths):
-            os.replace(_partial(path), path)
-        for path in set(self._older) - set(self.paths):
-            path.unlink(missing_ok=True)
-        _sync_directory(self._out.parent)
+        """The first part last: who sees it can rely on the others. Older parts go before: mixed with new ones, they look whole."""
+        with self._explained():
+            for file in self._files:
+                os.fsync(file)
+            for path in self._older if len(self.paths) > 1 else ():
+                path.unlink()
+            for path in reversed(self.paths):
+                os.replace(_partial(path), path)
+            for path in set(self._older) - set(self.paths):
+                path.unlink(missing_ok=True)
+            _sync_directory(self._out.parent)
 
     def _abandon(self) -> None:
         for path, _ in zip(self.paths, self._files, strict=False):

@@ -15,10 +15,9 @@ left free and filled at the end.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace as with_values
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from offline_agent.bundle.bootstrap.hashing import Hasher, count_marks
 from offline_agent.bundle.bootstrap.key import SIGNATURE_FILE_SIZE, signature_text
@@ -128,30 +127,19 @@ def _pieces(name: str, content: Content) -> Iterator[memoryview]:
         yield memoryview(content)
         return
     buffer = memoryview(bytearray(_PIECE))
-    with _reading(name, content) as file:
-        while True:
-            with _explained(name, content):
-                count = file.readinto(buffer)  # type: ignore[attr-defined]
-            if not count:
-                return
-            yield buffer[:count]
-
-
-@contextmanager
-def _reading(name: str, path: Path) -> Iterator[BinaryIO]:
-    with _explained(name, path):
-        # Non-blocking: a pipe in its place must not keep the program waiting.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:
-        yield file
-
-
-@contextmanager
-def _explained(name: str, path: Path) -> Iterator[None]:
     try:
-        yield
+        with FileIO(content, opener=_opener) as file:
+            while count := file.readinto(buffer):
+                yield buffer[:count]
     except OSError as error:
-        raise BundleError(f"{path}, which is to be {name} in the bundle, cannot be read: {error.strerror}.") from None
+        raise BundleError(
+            f"{content}, which is to be {name} in the bundle, cannot be read: {error.strerror}."
+        ) from None
+
+
+def _opener(path: str, flags: int) -> int:
+    """Non-blocking: a pipe in the place of a file must not keep the program waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _changed(member: Member) -> BundleError:

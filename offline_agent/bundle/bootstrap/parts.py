@@ -25,6 +25,11 @@ def part_names(file: str, count: int) -> list[str]:
     return [file] if count == 1 else [f"{file}.{number:03}-of-{count:03}" for number in range(1, count + 1)]
 
 
+def is_part(file: str) -> bool:
+    """Whether a file of that name is taken for a part."""
+    return _PART.fullmatch(file) is not None
+
+
 def parts_beside(path: Path) -> dict[int, set[int]]:
     """The numbers of the parts of `path` that lie where it would lie, by how many there are to be. Raises StorageError."""
     found: dict[int, set[int]] = {}

@@ -108,6 +108,6 @@ def _record(key: str, value: str) -> bytes:
 
 def _block(name: bytes, size: int, kind: bytes) -> bytes:
     before = name.ljust(_NAME, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"%011o\0" % 0
-    after = kind + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2 + bytes(155 + 12)
+    after = kind + bytes(100) + b"ustar\x0000" + bytes(512 - 265)
     checksum = sum(before) + sum(b" " * 8) + sum(after)
     return before + b"%06o\0 " % checksum + after
