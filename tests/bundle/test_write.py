@@ -166,6 +166,27 @@ def test_a_killed_writer_leaves_nothing_that_looks_whole(tmp_path: Path, split: 
         bundle.check()
 
 
+def test_a_file_larger_than_the_file_system_takes(tmp_path: Path) -> None:
+    """As FAT32, but with a limit of 20 KiB: in one file it does not fit, in parts it does."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from offline_agent.errors import StorageError\n"
+        "from tests.bundle.made import make\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20480, 20480))\n"
+        "out = Path(sys.argv[1])\n"
+        "try:\n"
+        "    make(out, {'m': bytes(30_000)})\n"
+        "except StorageError as error:\n"
+        "    print(error)\n"
+        "make(out, {'m': bytes(30_000)}, split=20480)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "b"], capture_output=True, text=True, check=True)
+    assert "File too large" in done.stdout
+    assert "--split 4G" in done.stdout
+    assert names_in(tmp_path) == {"b.001-of-002", "b.002-of-002"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 def test_a_full_disk(tmp_path: Path) -> None:
     place = tmp_path / "small"
