@@ -95,7 +95,9 @@ def _fault_of_weights(path: Path) -> str:
 
 
 def _ends(header: Any) -> Iterator[int]:
-    """Where each tensor ends, in bytes behind the header."""
+    """Where each tensor ends, in bytes behind the header. Raises ValueError, KeyError or TypeError for what is no header."""
+    if not isinstance(header, dict):
+        raise TypeError
     for name, tensor in header.items():
         if name != "__metadata__":
             begin, end = tensor["data_offsets"]

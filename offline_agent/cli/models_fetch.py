@@ -14,9 +14,9 @@ from offline_agent.models import Holding
 from offline_agent.settings import Settings
 
 _TRUST = {
-    "catalogue": "are compared with those of the catalogue",
-    "hub": "are compared with those that the hub tells: who changes it could change both",
-    "first use": "nobody has published: what comes now is what it is held to from then on",
+    "catalogue": "those of the catalogue",
+    "hub": "those that the hub tells of its files",
+    "first use": "unknown: those of what comes now count from then on",
 }
 _KINDS = {"chat": "a language model", "embedding": "an embedder", "reranking": "a reranker"}
 

@@ -21,7 +21,7 @@ KINDS: dict[Kind, str] = {
     "reranking": "rerankers, which look at the best results again",
 }
 _NARROW = 96  # columns: with fewer there is none for the licence
-_FITS = {"partly on the GPU": "partly on GPU", "on the GPU": "on the GPU", "unknown": "?"}
+_FITS = {"partly on the GPU": "partly GPU", "on the GPU": "on the GPU", "unknown": "?"}
 _LABEL = 12  # columns of the names of facts
 
 
@@ -83,15 +83,15 @@ def _wanted(entry: app.Entry, arguments: argparse.Namespace) -> bool:
 def table(entries: Sequence[app.Entry], settings: Settings) -> Iterator[str]:
     """Lines for each kind, cut where the terminal ends."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    longest = max(len(entry.name) for entry in entries)
     licence = width is None or width >= _NARROW
     for kind, title in KINDS.items():
         rows = [entry for entry in entries if entry.kind == kind]
         if rows:
             yield title
+            longest = max(len(entry.name) for entry in rows)
             yield from (_row(entry, longest, licence, settings)[:width] for entry in rows)
     here = sum(entry.place is not None for entry in entries)
-    yield f"{here} of {counted(len(entries), 'model')} on this machine. `models info NAME` says more, `models pull NAME` fetches."
+    yield f"{here} of {counted(len(entries), 'model')} on this machine. `models info NAME` says more of one."
 
 
 def _row(entry: app.Entry, longest: int, with_licence: bool, settings: Settings) -> str:
@@ -99,9 +99,9 @@ def _row(entry: app.Entry, longest: int, with_licence: bool, settings: Settings)
     cells = [
         f"{'*' if entry.use else ' '} {printable(entry.name):<{longest}}",
         f"{file_size(entry.size) if entry.size else '?':>8}",
-        f"{app.billions(card.parameters) if card.parameters else '?':>7}",
+        f"{app.billions(card.parameters) if card.parameters else '?':>6}",
         *([f"{printable(card.licence or '?')[:18]:<18}"] if with_licence else []),
-        f"{_FITS.get(entry.fits, entry.fits):<13}",
+        f"{_FITS.get(entry.fits, entry.fits):<11}",
         state(entry, settings),
     ]
     return "  ".join(cells).rstrip()

@@ -9,7 +9,7 @@ import pytest
 
 CASES = Path(__file__).parent / "cases"
 VAULT = ("status", "verify", "passphrase", "protect", "rotate", "unlock", "lock", "prune", "destroy")
-MODELS = ("list", "info", "recommend", "pull", "import", "default", "remove", "verify")
+MODELS = ("list", "info", "recommend", "pull", "import", "default", "remove", "verify", "bench")
 HELPED = [
     "",
     *("run", "undo", "redo", "config", "config import"),
