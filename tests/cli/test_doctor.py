@@ -30,3 +30,27 @@ def test_a_server_and_what_it_gets_are_named(tmp_path: Path, monkeypatch: pytest
     assert "https://team.example/chroma" in network
     assert "ids and vectors" in network
     assert "A vector can be turned back into text" in network
+
+
+def test_what_is_wrong_with_the_library_is_told(tmp_path: Path) -> None:
+    settings = load_settings()
+    [none] = found(settings, tmp_path, "library")
+    assert "no model was fetched or imported yet" in none
+    begun = settings.library_directory / ".incoming" / "begun"
+    begun.mkdir(parents=True)
+    (begun / "part").write_bytes(b"x")
+    [left] = found(settings, tmp_path, "library")
+    assert left.startswith("note")
+    assert "Of begun a part was fetched" in left
+    (settings.library_directory / "broken").mkdir()
+    [wrong] = found(settings, tmp_path, "library")
+    assert wrong.startswith("wrong")
+    assert "broken is no model" in wrong
+
+
+def test_that_models_may_not_be_fetched_is_told(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert "but for `models pull` and `bundle create`" in found(settings, tmp_path, "network")[0]
+    hub = settings.hub.model_copy(update={"pull": False})
+    [network] = found(settings.model_copy(update={"hub": hub}), tmp_path, "network")
+    assert "[hub] pull forbids fetching models" in network
