@@ -93,8 +93,9 @@ class Planned(NamedTuple):
     indexes: tuple[str, ...]
 
 
-def plan_bundle(settings: Settings, wish: Wish, say: Say) -> Planned:
-    """Looks at what is here; nothing is fetched. `say` is told what pip does, later. Raises UsageError and BundleError."""
+def plan_bundle(settings: Settings, wish: Wish, scratch: Path, say: Say) -> Planned:
+    """Looks at what is here, and connects nowhere. The program's own wheel is built into `scratch`, a directory that has to last
+    until the bundle is made, since it says what else is needed. `say` is told what pip does. Raises UsageError and BundleError."""
     from offline_agent.bundle.create import lacking_wheels
     from offline_agent.bundle.fetch import Pip
     from offline_agent.bundle.wheels import read_pins
@@ -102,6 +103,7 @@ def plan_bundle(settings: Settings, wish: Wish, say: Say) -> Planned:
     _require_new(wish)
     library, catalogue = library_of(settings), catalogue_of(settings)
     held = [(holding, library.directory_of(holding.name)) for holding in _wanted(wish.models, library, catalogue)]
+    pip = Pip(surroundings(), wish.indexes, say)
     order = Order(
         out=wish.out.absolute(),
         version=__version__,
@@ -111,11 +113,10 @@ def plan_bundle(settings: Settings, wish: Wish, say: Say) -> Planned:
         targets=_targets(wish) if wish.program else (),
         pins=read_pins(_lock(settings)) if wish.program else {},
         wheels=wish.wheels,
-        checkout=settings.declarations if (settings.declarations / "pyproject.toml").is_file() else None,
+        own=_own_wheel(settings, wish, pip, scratch) if wish.program else None,
         split=wish.split,
         replace=wish.replace,
     )
-    pip = Pip(surroundings(), wish.indexes, say)
     lacking = lacking_wheels(order)
     return Planned(order, pip, lacking, pip.indexes() if lacking else ())
 
@@ -125,6 +126,16 @@ def create_bundle(planned: Planned, seed: bytes, progress: Progress) -> Made:
     from offline_agent.bundle.create import make
 
     return make(planned.order, planned.pip, seed, progress)
+
+
+def _own_wheel(settings: Settings, wish: Wish, pip: "Pip", scratch: Path) -> Path | None:
+    """The directory with the program's own wheel, built from the source checkout that this is; None where that is not so, or the
+    person brings the wheel. It is not kept with the others: the source changes."""
+    brought = wish.wheels is not None and any(wish.wheels.glob("offline_agent-*.whl"))
+    if brought or not (settings.declarations / "pyproject.toml").is_file():
+        return None
+    pip.build_own(settings.declarations, scratch)
+    return scratch
 
 
 def _require_new(wish: Wish) -> None:

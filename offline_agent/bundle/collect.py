@@ -20,6 +20,8 @@ PROGRAM = "offline-agent"
 INSTALLER = "pip"
 """It installs the others, since a Python may come without (Debian's, unless python3-venv is there)."""
 INSTALLER_VERSION = "26.3"
+UNLISTED = {INSTALLER: INSTALLER_VERSION, "setuptools": "84.2.1"}
+"""What `pip freeze` leaves out, and with it the list of versions."""
 
 Obtain = Callable[[Mapping[str, str], Target], Mapping[str, Wheel]]
 """Called with versions by name; returns the wheels that there are."""
@@ -74,17 +76,17 @@ def lacking(target: Target, pins: Mapping[str, str], shelf: Shelf) -> tuple[str,
 
 
 def collect(
-    targets: Iterable[Target], pins: Mapping[str, str], kept: Path, own: Path, pip: Pip, checkout: Path | None
+    targets: Iterable[Target], pins: Mapping[str, str], kept: Path, own: Path | None, pip: Pip
 ) -> tuple[Wheel, ...]:
     """All wheels for these machines, by file name. Those in `kept` are taken first; others are fetched, or built here, into it. The
-    program's own, unless it is there, is built from the source in `checkout` into `own`. Raises BundleError."""
-    shelf = Shelf(kept, own)
+    program's own comes from there or from `own`, and from no index: anybody could give theirs its name. Raises BundleError."""
+    shelf = Shelf(kept, *filter(None, [own]))
 
     def obtain(wanted: Mapping[str, str], target: Target) -> Mapping[str, Wheel]:
         found = shelf.find(wanted, target)
         if missing := {name: pin for name, pin in wanted.items() if name not in found}:
-            if missing.pop(PROGRAM, None) is not None and checkout is not None:
-                pip.build_own(checkout, own)
+            if PROGRAM in missing:
+                raise _unobtainable(missing, target)
             _bring(missing, target, kept, pip)
             found |= shelf.find({name: pin for name, pin in wanted.items() if name not in found}, target)
         if missing := {name: pin for name, pin in wanted.items() if name not in found}:

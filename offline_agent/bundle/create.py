@@ -14,7 +14,7 @@ from pathlib import Path
 
 from offline_agent.bundle.bootstrap.manifest import INSTALLER as INSTALLER_NAME
 from offline_agent.bundle.bootstrap.manifest import Manifest, Member
-from offline_agent.bundle.collect import INSTALLER, INSTALLER_VERSION, PROGRAM, Shelf, collect, lacking
+from offline_agent.bundle.collect import PROGRAM, UNLISTED, Shelf, collect, lacking
 from offline_agent.bundle.fetch import Pip
 from offline_agent.bundle.installer import installer
 from offline_agent.bundle.order import CARDS, Made, Order
@@ -31,11 +31,9 @@ BESIDE = "offline-agent-install.pyz"
 
 
 def lacking_wheels(order: Order) -> tuple[str, ...]:
-    """Names of what has to be fetched or built; what those need in turn may have to be too. The program itself, where it can be
-    built from its source, is not among them."""
-    shelf = Shelf(order.wheels) if order.wheels is not None and order.wheels.is_dir() else Shelf()
-    own = {PROGRAM} if order.checkout is not None else set[str]()
-    return tuple(sorted({name for target in order.targets for name in lacking(target, _pins(order), shelf)} - own))
+    """Names of what has to be fetched or built; what those need in turn may have to be too."""
+    shelf = Shelf(*filter(None, (order.wheels, order.own)))
+    return tuple(sorted({name for target in order.targets for name in lacking(target, _pins(order), shelf)}))
 
 
 def make(order: Order, pip: Pip, key: bytes, progress: Callable[[int, int], None]) -> Made:
@@ -60,20 +58,18 @@ def make(order: Order, pip: Pip, key: bytes, progress: Callable[[int, int], None
 
 
 def _pins(order: Order) -> dict[str, str]:
-    return {**order.pins, PROGRAM: order.version, INSTALLER: INSTALLER_VERSION}
+    return {**UNLISTED, **order.pins, PROGRAM: order.version}
 
 
 def _collected(order: Order, temporary: Path, pip: Pip) -> tuple[Wheel, ...]:
     if not order.targets:
         return ()
-    kept, own = order.wheels or temporary / "fetched", temporary / "own"
-    own.mkdir()
+    kept = order.wheels or temporary
     try:
         kept.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{kept} cannot be made: {error.strerror}. Name another directory: --wheels DIR.") from None
-    # The program's own wheel is not kept: the source changes.
-    return collect(order.targets, _pins(order), kept, own, pip, order.checkout)
+    return collect(order.targets, _pins(order), kept, order.own, pip)
 
 
 def _contents(order: Order, wheels: tuple[Wheel, ...]) -> tuple[list[Member], dict[str, Content]]:

@@ -95,9 +95,13 @@ class Pip:
             self._make(source, out, self._for_compilers(place))
 
     def build_own(self, checkout: Path, out: Path) -> None:
-        """Builds the program's own wheel from a source checkout. With hatchling beside this Python it needs no network."""
-        isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
-        self._make(checkout, out, self._environment, *isolation)
+        """Builds the program's own wheel from a source checkout, with the hatchling beside this Python: no network is needed."""
+        if find_spec("hatchling") is None:
+            raise BundleError(
+                "The program's wheel is built with hatchling, which is not beside this Python. Make the environment anew with "
+                "scripts/setup, or bring the wheel: --wheels DIR."
+            )
+        self._make(checkout, out, self._environment, "--no-build-isolation")
 
     def _make(self, source: Path, out: Path, environment: Mapping[str, str], *options: str) -> None:
         # No cache: it knows a wheel by its source alone, and may have one that was compiled for this very processor.

@@ -17,8 +17,8 @@ CARDS = "catalogue/models.toml"
 @dataclass(frozen=True)
 class Order:
     """What a bundle shall hold. `models` are holdings with their directories. Without `targets` it holds no program. `pins` are the
-    versions of what the program needs; `wheels` is a directory where they are looked for first, and kept; `checkout` is the source
-    of the program, where there is one. `cards` are entries for the person's own list of models, as TOML."""
+    versions of what the program needs; `wheels` is a directory where they are looked for first, and kept; `own` another with the
+    program's own wheel, unless that is there. `cards` are entries for the person's own list of models, as TOML."""
 
     out: Path
     version: str
@@ -28,7 +28,7 @@ class Order:
     targets: "tuple[Target, ...]" = ()
     pins: Mapping[str, str] = field(default_factory=dict)
     wheels: Path | None = None
-    checkout: Path | None = None
+    own: Path | None = None
     split: int | None = None
     replace: bool = False
 

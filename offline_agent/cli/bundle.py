@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -161,8 +162,8 @@ def create(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     with closing(open_existing(arguments)) as opened:
         seed, public = app.signing_key(opened.archive.credentials)
-        with _status_line() as say:
-            planned = app.plan_bundle(settings, _wish(arguments), say)
+        with _status_line() as say, tempfile.TemporaryDirectory(prefix="offline-agent-bundle-") as scratch:
+            planned = app.plan_bundle(settings, _wish(arguments), Path(scratch), say)
             say("")
             print(_announcement(planned), file=sys.stderr)
             if planned.lacking and not _agreed(arguments.yes):
@@ -201,7 +202,7 @@ def _announcement(planned: app.Planned) -> str:
     if planned.lacking:
         names = ", ".join(planned.lacking[:_SHOWN])
         more = f" and {len(planned.lacking) - _SHOWN} more" if len(planned.lacking) > _SHOWN else ""
-        lines.append(f"pip fetches {names}{more}, and what those need, from")
+        lines.append(f"pip fetches {names}{more}, and what those need in turn, from")
         lines += [f"  {place}" for place in planned.indexes or ("nowhere: no index is configured",)]
         lines.append("What has only its source is built here: llama.cpp takes some minutes.")
     return printable("\n".join(lines))

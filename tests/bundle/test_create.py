@@ -125,24 +125,25 @@ def test_what_is_lacking_is_known_before(tmp_path: Path) -> None:
     (tmp_path / "house/needed-1.0-py3-none-any.whl").unlink()
     assert lacking_wheels(asked) == ("needed",)
     assert lacking_wheels(order(tmp_path, wheels=tmp_path / "none")) == ("offline-agent", "pip")
-    assert lacking_wheels(order(tmp_path, wheels=None, checkout=tmp_path)) == ("pip",)
+    assert lacking_wheels(order(tmp_path, wheels=None, own=tmp_path / "house")) == ()
 
 
-def test_the_programs_own_wheel_is_built_from_its_source_and_not_kept(tmp_path: Path) -> None:
+def test_the_programs_own_wheel_is_built_from_its_source_and_comes_from_elsewhere(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     checkout.mkdir()
-    lines = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n[project]\nname = "offline-agent"\n'
     (checkout / "pyproject.toml").write_text(
-        lines + 'version = "1.0"\nrequires-python = ">=3.11"\n[tool.hatch.build]\ninclude = ["*.py"]\n'
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "offline-agent"\nversion = "1.0"\nrequires-python = ">=3.11"\n'
+        '[tool.hatch.build]\ninclude = ["*.py"]\n'
     )
     (checkout / "offline_agent.py").write_text("")
-    asked = order(tmp_path, checkout=checkout)
+    asked = order(tmp_path, own=tmp_path / "own")
     (tmp_path / "house/offline_agent-1.0-py3-none-any.whl").unlink()
-    no_index = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
-    first = make(asked, Pip({**os.environ, **no_index}), SEED, silent)
+    (tmp_path / "house/needed-1.0-py3-none-any.whl").unlink()
+    Pip({**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}).build_own(checkout, tmp_path / "own")
+    made = make(asked, NOWHERE, SEED, silent)
+    assert made.wheels == 2
     assert not list((tmp_path / "house").glob("offline_agent*"))
-    with Bundle.open(first.files[0], KEY) as bundle:
-        assert any(member.name == "wheels/offline_agent-1.0-py3-none-any.whl" for member in bundle.manifest.members)
 
 
 def test_an_installer_that_is_made_by_hand_opens_it(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_what_is_not_pinned_is_not_packed(tmp_path: Path) -> None:
 def test_with_every_wheel_at_hand_pip_is_not_asked(tmp_path: Path) -> None:
     pins, kept = house(tmp_path / "kept"), tmp_path / "kept"
     nowhere = Pip({"PATH": "/nonexistent"}, say=lambda line: pytest.fail(line))
-    found = collect([HERE], pins, kept, tmp_path, nowhere, None)
+    found = collect([HERE], pins, kept, tmp_path, nowhere)
     assert [one.name for one in found] == ["loop", "offline-agent", "pip", "web"]
 
 
@@ -250,7 +250,7 @@ def test_wheels_are_fetched_kept_and_built_where_there_is_only_a_source(tmp_path
     source(index, "loop")
     kept_program(index, kept)
     lines: list[str] = []
-    found = collect([HERE], pins, kept, tmp_path, Pip(offline(index), say=lines.append), None)
+    found = collect([HERE], pins, kept, tmp_path, Pip(offline(index), say=lines.append))
     assert [one.name for one in found] == ["loop", "offline-agent", "pip", "web"]
     assert sorted(path.name for path in kept.iterdir()) == sorted(one.filename for one in found)
     assert any("web-1.0" in line for line in lines)
@@ -266,7 +266,7 @@ def test_what_nobody_has_is_an_error_that_says_what_to_do(tmp_path: Path) -> Non
     (tmp_path / "index" / "loop-1.0-py3-none-any.whl").unlink()
     kept = kept_program(tmp_path / "index", tmp_path / "kept")
     with pytest.raises(BundleError, match=r"pip could not fetch the source of loop 1.0.*--wheels DIR"):
-        collect([HERE], pins, kept, tmp_path, Pip(offline(tmp_path / "index")), None)
+        collect([HERE], pins, kept, tmp_path, Pip(offline(tmp_path / "index")))
 
 
 def test_for_another_machine_nothing_is_built(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_for_another_machine_nothing_is_built(tmp_path: Path) -> None:
     with pytest.raises(
         BundleError, match=r"no wheel of loop==1.0 for Python 3.11 on manylinux_2_28_x86_64. Build it on such"
     ):
-        collect([LINUX], pins, kept, tmp_path, Pip(offline(index)), None)
+        collect([LINUX], pins, kept, tmp_path, Pip(offline(index)))
 
 
 def test_no_source_beside_the_program(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_no_source_beside_the_program(tmp_path: Path) -> None:
     pins = house(index)
     next(index.glob("offline_agent*")).unlink()
     with pytest.raises(BundleError, match="make the bundle from a source checkout"):
-        collect([HERE], pins, index, tmp_path, Pip(offline()), None)
+        collect([HERE], pins, index, tmp_path, Pip(offline()))
 
 
 def test_where_pip_looks_is_told_without_passwords(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from offline_agent import __version__
 from offline_agent.app import library_of, open_vault, signing_key
 from offline_agent.cli import main
 from offline_agent.errors import (
@@ -23,6 +24,7 @@ from offline_agent.errors import (
 from offline_agent.llm.gguf import hash_file
 from offline_agent.models import HeldFile, Holding
 from offline_agent.settings import find_declarations, load_settings
+from tests.bundle.wheelhouse import program_wheel
 from tests.cli.typed import typed
 
 POCKET = find_declarations() / "models" / "pocket.gguf"
@@ -214,15 +216,17 @@ def test_nothing_is_fetched_without_a_yes(key: Path, tmp_path: Path) -> None:
         "PIP_INDEX_URL": "https://ann:secret@127.0.0.1:9/simple",
         "PIP_FIND_LINKS": "",
     }
+    mine = program_wheel(tmp_path / "wheels", __version__, ["rich"])
     create = ("bundle", "create", "--out", str(tmp_path / "bundle"), "--wheels", str(tmp_path / "wheels"))
     done = said(*create, env=index)
     assert done.returncode == UsageError.exit_code
     assert "https://127.0.0.1:9/simple" in done.stderr
+    assert "pip fetches pip, rich, and" in done.stderr
     assert "secret" not in done.stderr
     code, shown = typed(*create, answers=[("[y/N]", "n")], environment=index)
     assert (code, "Nothing was fetched" in shown) == (0, True)
     assert not (tmp_path / "bundle").exists()
-    assert not (tmp_path / "wheels").exists()
+    assert list((tmp_path / "wheels").iterdir()) == [mine]
 
 
 def test_another_key_a_missing_part_and_damage(key: Path, tiny: Holding, tmp_path: Path) -> None:
