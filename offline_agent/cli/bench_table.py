@@ -6,7 +6,7 @@ from offline_agent import app
 from offline_agent.benchmarks import Benchmark, Score, SpeedPoint
 from offline_agent.cli.terminal import local_time, printable
 
-_NAME = 21  # columns; a name that is longer is cut in its middle
+_NAME = 20  # columns; a name that is longer is cut in its middle
 _TITLES = (
     f"{'':<{_NAME}}{'load':>5}{'memory':>8}{'reads':>8}{'writes':>7}   {'first token':<12}{'calls':>5}{'cited':>6}{'edits':>6}",
     f"{'':<{_NAME}}{'s':>5}{'MB':>8}{'tok/s':>8}{'tok/s':>7}{'cold s':>7}{'saved s':>8}{'%':>5}{'%':>6}{'%':>6}",
@@ -49,7 +49,7 @@ def shortened(name: str, most: int = _NAME - 1) -> str:
     name = printable(name)
     if len(name) <= most:
         return name
-    end = most // 3
+    end = most // 2 - 1
     return f"{name[: most - end - 1]}~{name[len(name) - end :]}"
 
 

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @dataclass
-class _Session:
+class Session:
     """What came of measuring several models: their benchmarks, and the exit code."""
 
     found: list[Benchmark] = field(default_factory=list)
@@ -87,14 +87,18 @@ def measure(arguments: argparse.Namespace) -> int:
         tell(printable(fault))
     if not subjects:
         raise UsageError("No model on this machine can be measured. `offline-agent models recommend` names some.")
-    session = _Session()
+    session = Session()
     with ExitStack() as held:
         stored, wanted = _prepared(arguments, held)
-        _measure_all(subjects, wanted, stored.add, session)
+        measure_all(subjects, wanted, stored.add, session)
         everything = stored.all()
     _report(arguments, session, everything)
     if session.stopped:
-        tell("stopped. What was measured until then is kept.")
+        tell(
+            "stopped. What was measured until then is kept."
+            if session.found
+            else "stopped before anything was measured."
+        )
         return Stopped.exit_code
     return session.code
 
@@ -124,8 +128,8 @@ def _prepared(arguments: argparse.Namespace, held: ExitStack) -> "tuple[app.Benc
     return held.enter_context(closing(opened)).archive.benchmarks, wanted
 
 
-def _measure_all(
-    subjects: "Sequence[app.Subject]", wanted: "app.Wanted", keep: Callable[[Benchmark], None], session: _Session
+def measure_all(
+    subjects: "Sequence[app.Subject]", wanted: "app.Wanted", keep: Callable[[Benchmark], None], session: Session
 ) -> None:
     """One after the other. A model that fails does not keep others from being measured, and Ctrl-C nothing from being kept."""
     with _bar() as bar:
@@ -210,7 +214,7 @@ def _bar() -> Iterator[Bar]:
         yield show
 
 
-def _report(arguments: argparse.Namespace, session: _Session, everything: Sequence[Benchmark]) -> None:
+def _report(arguments: argparse.Namespace, session: Session, everything: Sequence[Benchmark]) -> None:
     """What was measured, and which model to use by all that is known of this machine."""
     if not session.found:
         return

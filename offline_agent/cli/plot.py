@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from offline_agent.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 KINDS = (".png", ".svg", ".html")
 _TITLE = "Models on this machine: speed against quality"
@@ -25,7 +27,10 @@ _INCHES, _DPI = (9.0, 6.0), 150
 _WIDE = 20.0
 """Speeds that differ by more than so many times are shown by their logarithm."""
 _NOT_MEASURED = -8.0  # where models without a quality stand, below 0 %
-_INK, _PALE, _BLUE = "#1f2328", "#8b949e", "#0b66c3"
+_INK, _PALE = "#1f2328", "#8b949e"
+_COLOURS = ("#0b66c3", "#b3261e", "#1a7f37", "#8250df", "#9a6700", "#0f766e", "#bf3989", "#57606a")
+"""Of the dots and their names, in turn: where dots are near each other, the colour tells which name is whose."""
+_DOT = 6.0  # half its width, in pixels at 100 dpi
 _PLACES = ((8, 6), (8, -14), (-8, 6), (-8, -14), (0, 14), (0, -22), (8, 22), (8, -30), (-8, 22), (-8, -30))
 """Where a name may stand, in points from its dot: the first where it hides no other."""
 _PAGE = """\
@@ -91,12 +96,15 @@ def _figure(points: Sequence[Point]) -> "Figure":
     axes = figure.add_subplot()
     axes.set_title(_TITLE, color=_INK)
     _scale(axes, points)
-    for point in points:
+    for point, colour in zip(points, cycle(_COLOURS), strict=False):
         measured = point.quality is not None
-        y = 100 * point.quality if point.quality is not None else _NOT_MEASURED
-        axes.plot(point.speed, y, "o", markersize=8, color=_BLUE, markerfacecolor=_BLUE if measured else "white")
+        axes.plot(point.speed, _height(point), "o", color=colour, markerfacecolor=colour if measured else "white")
     _name(figure, axes, points)
     return figure
+
+
+def _height(point: Point) -> float:
+    return _NOT_MEASURED if point.quality is None else 100 * point.quality
 
 
 def _scale(axes: "Axes", points: Sequence[Point]) -> None:
@@ -135,28 +143,38 @@ def _name(figure: "Figure", axes: "Axes", points: Sequence[Point]) -> None:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # now it is known where everything is
     renderer = canvas.get_renderer()
-    taken: list[Any] = []
-    for point in sorted(points, key=lambda each: -(each.quality or 0.0)):
-        y = 100 * point.quality if point.quality is not None else _NOT_MEASURED
+    dots = [_dot(axes, point) for point in points]
+    taken: list[Bbox] = []
+    coloured = zip(points, dots, cycle(_COLOURS), strict=False)
+    for point, dot, colour in sorted(coloured, key=lambda each: -_height(each[0])):
         kinds = f" ({point.kinds})" if point.kinds else ""
+        label = printable(f"{point.name}{kinds}").replace("\n", " ")
         for place in _PLACES:
-            side = {1: "left", 0: "center", -1: "right"}[(place[0] > 0) - (place[0] < 0)]
             text = axes.annotate(
-                printable(f"{point.name}{kinds}").replace("\n", " "),
-                (point.speed, y),
+                label,
+                (point.speed, _height(point)),
                 xytext=place,
                 textcoords="offset points",
-                ha=side,
+                ha={1: "left", 0: "center", -1: "right"}[(place[0] > 0) - (place[0] < 0)],
                 fontsize=8,
-                color=_INK,
+                color=colour,
                 parse_math=False,  # a name with dollar signs is no formula
             )
             box = text.get_window_extent(renderer)
-            inside = figure.bbox.contains(box.x0, box.y0) and figure.bbox.contains(box.x1, box.y1)
-            if (inside and not any(box.overlaps(other) for other in taken)) or place == _PLACES[-1]:
+            others = [*taken, *(other for other in dots if other is not dot)]
+            free = figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and not any(map(box.overlaps, others))
+            if free or place == _PLACES[-1]:
                 taken.append(box)
                 break
             text.remove()
+
+
+def _dot(axes: "Axes", point: Point) -> "Bbox":
+    """Where its dot is, in pixels."""
+    from matplotlib.transforms import Bbox
+
+    x, y = axes.transData.transform((point.speed, _height(point)))
+    return Bbox.from_extents(x - _DOT, y - _DOT, x + _DOT, y + _DOT)
 
 
 def _saved(figure: "Figure", kind: str, **options: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Which model to use here, and what changed since it was last measured. Pure: benchmarks in, sentences out."""
+"""Which model to use here, and what changed since it was last measured. Pure: benchmarks in, values with sentences out."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -105,16 +105,21 @@ def _by_quality(graded: Sequence[Benchmark], kinds: Sequence[Kind], timed: Seque
 
     best = max(graded, key=rank)
     share = rank(best)[0]
-    among = "" if len(graded) == 1 else f", the best of the {len(graded)} that are fast enough here"
-    right = f"{_percent(share)} right ({', '.join(kinds)}){among}"
-    why = [f"{best.model}: {right}, and it writes {best.decode:,.0f} tokens a second."]
-    slower = [
-        each for each in timed if each not in graded and set(kinds) <= set(scores_of(each)) and rank(each)[0] > share
+    named = ", ".join(kinds)
+    if not share:
+        return Advice(
+            why=f"Nothing was right ({named}): use another model. `offline-agent models recommend` names some."
+        )
+    among = "" if len(graded) == 1 else f", the best of the {len(graded)} that are fast enough"
+    why = [f"Use {best.model} here: {_percent(share)} right ({named}){among}; {_pace(best)}."]
+    better = [
+        each for each in timed if each not in graded and set(kinds) <= set(scores_of(each)) and rank(each) > rank(best)
     ]
-    if slower:
-        better = max(slower, key=rank)
-        why.append(f"{better.model} is better ({_percent(rank(better)[0])}) but too slow: {_pace(better)}.")
-    elif lacking := [each.model for each in timed if not set(kinds) <= set(scores_of(each))]:
+    lacking = [each.model for each in timed if not set(kinds) <= set(scores_of(each))]
+    if better:
+        first = max(better, key=rank)
+        why.append(f"{first.model} is better ({_percent(rank(first)[0])}) but slow here: {_pace(first)}.")
+    elif lacking:
         why.append(f"Not compared, since less was measured of them: {', '.join(lacking)}.")
     return Advice(model=best.model, why=" ".join(why))
 
@@ -122,9 +127,15 @@ def _by_quality(graded: Sequence[Benchmark], kinds: Sequence[Kind], timed: Seque
 def _by_speed(fast: Sequence[Benchmark], timed: Sequence[Benchmark]) -> Advice:
     """Without quality a larger model is the better guess, as long as nobody has to wait for it."""
     best = max(fast, key=lambda each: (each.parameters, each.decode))
-    reason = "the only one" if len(timed) == 1 else "the largest that is fast enough here"
-    said = "no quality was measured" if len(timed) == 1 else "by speed alone, as no quality was measured"
-    return Advice(model=best.model, why=f"{best.model}: {reason} ({_pace(best)}); {said}.")
+    if len(timed) == 1:
+        return Advice(
+            model=best.model, why=f"{best.model} is fast enough here: {_pace(best)}. No quality was measured."
+        )
+    among = (
+        f"the largest of the {len(fast)} that are fast enough" if len(fast) > 1 else "the only one that is fast enough"
+    )
+    why = f"Use {best.model} here, by speed alone, as no quality was measured: {among}; {_pace(best)}."
+    return Advice(model=best.model, why=why)
 
 
 def _none_is_fast(quickest: Benchmark, timed: Sequence[Benchmark]) -> str:
@@ -142,8 +153,8 @@ def _fast_enough(benchmark: Benchmark) -> bool:
 
 def _pace(benchmark: Benchmark) -> str:
     first = first_token(benchmark)
-    waiting = f", first one after {first:.1f} s" if first else ""
-    return f"{benchmark.decode:,.{0 if benchmark.decode >= 10 else 1}f} tokens a second{waiting}"
+    waiting = f", the first after {first:.1f} s" if first else ""
+    return f"it writes {benchmark.decode:,.{0 if benchmark.decode >= 10 else 1}f} tokens a second{waiting}"
 
 
 def _percent(share: float) -> str:
