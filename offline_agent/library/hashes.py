@@ -3,12 +3,15 @@
 import hashlib
 import queue
 import threading
+from itertools import cycle
 from types import TracebackType
 from typing import Self
 
 from offline_agent.library.plan import Wanted
 
-_AHEAD = 8  # pieces that may wait to be hashed
+_PIECE = 1 << 20
+"""Bytes. Measured with 500 MB over loopback, a quarter of it takes a third more time."""
+_AHEAD = 4  # pieces that may wait to be hashed
 
 
 class Hashes:
@@ -17,13 +20,22 @@ class Hashes:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._queue: queue.Queue[bytes | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[bytes | memoryview | None] = queue.Queue(_AHEAD)
+        # One is filled while so many wait and one is hashed: none is filled again before it was.
+        self._buffers = cycle([memoryview(bytearray(_PIECE)) for _ in range(_AHEAD + 2)])
+        self._room = next(self._buffers)
         self._begin()
         self._thread = threading.Thread(target=self._work, name="hashing", daemon=True)
         self._thread.start()
 
-    def add(self, piece: bytes) -> None:
+    def room(self) -> memoryview:
+        """A buffer for the next piece: the same one until a piece is added."""
+        return self._room
+
+    def add(self, piece: bytes | memoryview) -> None:
+        """Hashes a piece: one that is not changed, or what is in the buffer that there was room in."""
         self._queue.put(piece)
+        self._room = next(self._buffers)
 
     def reset(self) -> None:
         """As if nothing had been added."""

@@ -188,9 +188,9 @@ def _way(network: Network) -> "httpx2.BaseTransport":
 
 
 def _body(answer: Answer) -> bytes:
-    body = bytearray()
-    while piece := answer.read(1 << 16):
-        body += piece
+    body, buffer = bytearray(), memoryview(bytearray(1 << 16))
+    while count := answer.read_into(buffer):
+        body += buffer[:count]
         if len(body) > _LARGEST:
             raise PullError(f"{answer.origin} answers with far too much. Choose another server.")
     if len(body) < (answer.number("content-length") or 0):

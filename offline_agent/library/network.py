@@ -6,7 +6,7 @@ A connection carries one request. It goes to a host that policy allows, in clear
 than five. The token is for the origin of the endpoint, whoever points where.
 
 Measured with 500 MB over loopback, hashed and written, on two cores: http.client 1,100 MB/s, urllib3 940, requests 920, httpx2 480,
-httpx 390 (curl, unhashed, 580). So it is the standard library's client, which also has the fewest opinions.
+httpx 390, and curl, which hashes nothing, 740. So it is the standard library's client.
 """
 
 import base64
@@ -34,13 +34,13 @@ _UNQUOTED = "/%:@!$&'()*+,;=~?#[]-._"  # what an address may have as it is
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back from `origin`. `read` gives the next bytes, at most so many as asked for, as soon as there are any; b"" at the
-    end. It raises Interrupted."""
+    """What came back from `origin`. `read_into` fills a buffer with the next bytes, as soon as there are any, and returns how
+    many; 0 at the end. It raises Interrupted."""
 
     origin: Origin
     status: int
     headers: Mapping[str, str]
-    read: Callable[[int], bytes]
+    read_into: Callable[[memoryview], int]
 
     def number(self, name: str) -> int | None:
         """A header that is a count; None where it is missing or none."""
@@ -130,7 +130,7 @@ class Network:
             received = {name.lower(): value for name, value in response.getheaders()}
             if received.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
                 raise PullError(f"{origin} packs what it sends, though it was asked not to. Choose another server.")
-            yield Answer(origin, response.status, received, lambda most: self._read(response, most, origin))
+            yield Answer(origin, response.status, received, lambda buffer: self._read_into(response, buffer, origin))
         finally:
             connection.close()
 
@@ -188,9 +188,17 @@ class Network:
             self._tls = context
         return self._tls
 
-    def _read(self, response: http.client.HTTPResponse, most: int, origin: Origin) -> bytes:
+    def _read_into(self, response: http.client.HTTPResponse, buffer: memoryview, origin: Origin) -> int:
         with self._translated(origin):
-            return response.read1(most)
+            if response.length is None or response.chunked:
+                piece = response.read1(len(buffer))
+                buffer[: len(piece)] = piece
+                return len(piece)
+            # By its own `readinto` a response waits for a whole buffer, and by `read1` it makes a new one each time: a third of the
+            # time that a pull takes.
+            count = response.fp.readinto1(buffer[: response.length]) if response.length else 0
+            response.length -= count
+            return count
 
     @contextmanager
     def _translated(self, origin: Origin) -> Iterator[None]:

@@ -16,8 +16,6 @@ from offline_agent.library.trouble import Interrupted, Patience, printable
 NEARLY_FULL = 100_000_000
 """Bytes. With less free on its disk, a machine has other troubles than a model that is not there yet."""
 
-_PIECE = 1 << 18
-"""Bytes that are asked for at once. Of loopback, larger ones take no less time; of a slow line, what is there comes at once."""
 _FLUSH = 8 << 20
 """Bytes after which the kernel is told to begin writing. Else all of it waits for the fsync at the end: measured with 500 MB, a
 fifth of the time."""
@@ -69,8 +67,8 @@ class Part:
             os.ftruncate(self._descriptor, 0)
         elif there:
             self._meter.enter("hashing what is there")
-        while piece := os.read(self._descriptor, _PIECE):
-            self._count(piece)
+        while count := os.readv(self._descriptor, [room := self._hashes.room()]):
+            self._count(room[:count])
         self._flushed = self._size
 
     def _ask(self, network: Network) -> None:
@@ -89,7 +87,7 @@ class Part:
         Interrupted when it ends early."""
         offset = self._offset(answer)
         left = self._left(answer, offset)
-        pieces = iter(lambda: answer.read(_PIECE), b"")
+        pieces = self._pieces(answer)
         self._meter.enter("fetching")
         if offset == 0:
             pieces = chain([self._start(answer, pieces)], pieces)
@@ -103,6 +101,11 @@ class Part:
             self._write(piece)
         if left:
             raise Interrupted(f"{_where(answer)} broke the connection off in the middle of {self._wanted.name}")
+
+    def _pieces(self, answer: Answer) -> Iterator[bytes | memoryview]:
+        """What comes, each piece good until it is hashed."""
+        while count := answer.read_into(room := self._hashes.room()):
+            yield room[:count]
 
     def _offset(self, answer: Answer) -> int:
         """Where in the file the answer begins: where the part ends, or at 0 when the server knows no ranges, or has something else
@@ -134,7 +137,7 @@ class Part:
         known = self._wanted.size or total
         return None if known is None else known - offset
 
-    def _start(self, answer: Answer, pieces: Iterator[bytes]) -> bytes:
+    def _start(self, answer: Answer, pieces: Iterator[bytes | memoryview]) -> bytes:
         """The beginning of the file. Raises PullError for what is none."""
         start = b""
         while len(start) < ENOUGH and (piece := next(pieces, b"")):
@@ -151,7 +154,7 @@ class Part:
             "another source."
         )
 
-    def _write(self, piece: bytes) -> None:
+    def _write(self, piece: bytes | memoryview) -> None:
         self._until_look -= len(piece)
         if self._until_look < 0:
             self._until_look = _LOOK
@@ -168,7 +171,7 @@ class Part:
             os.posix_fadvise(self._descriptor, self._flushed, self._size - self._flushed, os.POSIX_FADV_DONTNEED)
             self._flushed = self._size
 
-    def _count(self, piece: bytes) -> None:
+    def _count(self, piece: bytes | memoryview) -> None:
         self._hashes.add(piece)
         self._size += len(piece)
         self._meter.move(len(piece))
