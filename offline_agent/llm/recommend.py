@@ -116,7 +116,7 @@ def _read_for_a_token(card: Card) -> float:
     if not isinstance(card, ModelCard):
         return 0.0
     share = card.active_parameters / card.parameters if card.active_parameters and card.parameters else 1.0
-    return size_of(card) * min(1.0, share)
+    return (size_of(card) or card.memory) * min(1.0, share)
 
 
 def _rank(card: Card, machine: Machine, task: Task, installed: bool) -> tuple[bool, bool, bool, float, int, bool]:

@@ -236,14 +236,14 @@ def _is_plain(model: "SentenceTransformer") -> bool:
 
 
 def _suit_cpu(model: "SentenceTransformer") -> None:
-    """bfloat16 where the CPU computes it: twice as fast, cosine 0.9999 to float32. And a core left free where that is affordable:
-    threads that wait for each other are slower than one alone as soon as anything else runs, such as the language model."""
+    """bfloat16 where the CPU computes it: twice as fast, cosine 0.9999 to float32. Else float32, whatever the file has: a CPU is slow
+    with 16 bits that it must convert. And a core left free where that is affordable: threads that wait for each other are slower
+    than one alone as soon as anything else runs, such as the language model."""
     import torch
 
     capabilities = torch.cpu.get_capabilities()
     quick = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    if quick:
-        model.to(torch.bfloat16)
+    model.to(torch.bfloat16 if quick else torch.float32)
     cores = torch.get_num_threads()
     if quick or cores > 2:
         torch.set_num_threads(max(1, cores - 1))

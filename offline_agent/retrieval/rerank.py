@@ -127,13 +127,13 @@ def _load(directory: Path) -> "CrossEncoder":
         raise EmbedderError(
             f"The model in {directory} has {labels} labels; a reranker has one. Correct [index] reranker."
         )
-    if model.device.type == "cpu" and _computes_bfloat16():
-        model.to(torch.bfloat16)
+    if model.device.type == "cpu":
+        model.to(torch.bfloat16 if _computes_bfloat16() else torch.float32)
     return model
 
 
 def _computes_bfloat16() -> bool:
-    """Where the CPU does, it is twice as fast (see embed.py, which also sets the number of threads)."""
+    """Where the CPU does, it is twice as fast, and float16 is slow (see embed.py, which also sets the number of threads)."""
     import torch
 
     capabilities = torch.cpu.get_capabilities()
