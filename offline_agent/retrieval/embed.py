@@ -236,9 +236,9 @@ def _is_plain(model: "SentenceTransformer") -> bool:
 
 
 def _suit_cpu(model: "SentenceTransformer") -> None:
-    """bfloat16 where the CPU computes it: twice as fast, cosine 0.9999 to float32. Else float32, whatever the file has: a CPU is slow
-    with 16 bits that it must convert. And a core left free where that is affordable: threads that wait for each other are slower
-    than one alone as soon as anything else runs, such as the language model."""
+    """bfloat16 where the CPU computes it: twice as fast, cosine 0.9999 to float32. Else float32, whatever the file has: a CPU is
+    slow with 16 bits that it must convert. And a core left free where that is affordable: threads that wait for each other are
+    slower than one alone as soon as anything else runs, such as the language model."""
     import torch
 
     capabilities = torch.cpu.get_capabilities()
