@@ -121,12 +121,13 @@ def _read_for_a_token(card: Card) -> float:
 
 def _rank(card: Card, machine: Machine, task: Task, installed: bool) -> tuple[bool, bool, bool, float, int, bool]:
     """Better is greater. What is made for the task goes before what nobody knows about; then what is quick enough; then what
-    has room; then what is larger, in parameters and in bits for each."""
+    has room; then what is larger, in parameters and in bits for each. Where nothing is quick enough, what is quickest."""
+    quick = _is_quick(card, machine, task)
     return (
         task in card.good_for,
-        _is_quick(card, machine, task),
+        quick,
         fits(card, machine.memory) in ("on the GPU", "comfortably", "partly on the GPU"),
-        _capability(card),
+        _capability(card) if quick or task in LIGHT else speed(card, machine.bandwidth),
         size_of(card),
         installed,
     )
