@@ -8,7 +8,7 @@ Each point is the median of its runs. No prompt begins like the one before, sinc
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,8 +91,8 @@ class SpeedBench:
         self._prompts = 0
         self._done = self._of = 0.0
 
-    def run(self) -> Iterator[Step]:
-        """A step when it is known how long all will take, and after each thing that was timed. Raises a ModelError."""
+    def run(self) -> Generator[Step, None, None]:
+        """A step when it is known how long all will take, after each thing that was timed, and at the end. Raises a ModelError."""
         for threads in self._plan.threads or (None,):
             settings = self._settings.model_copy(update={"threads": threads or self._settings.threads})
             with self._running(settings) as model:
@@ -103,6 +103,7 @@ class SpeedBench:
                 yield from self._points(model, pace)
                 self.speed.peak_memory = max(self.speed.peak_memory, peak_memory(model.pid or 0))
         yield from self._first_tokens(pace)
+        yield Step(done=self._done, of=self._done)
 
     # --- reading and writing ---
 
@@ -113,15 +114,20 @@ class SpeedBench:
             if not times:
                 self._note(why_none(length, info.context, pace))
                 continue
-            runs = []
+            runs: list[tuple[float, float]] = []
             for _ in range(times):
                 runs.append(self._point(model, length, pace.writes))
+                self._keep(length, info, runs)
                 yield self._step(pace.seconds(length))
-            prefill, decode = (statistics.median(values) for values in zip(*runs, strict=True))
-            threads = info.fit.threads if info.fit else 0
-            point = SpeedPoint(prompt_tokens=length, threads=threads, prefill=prefill, decode=decode)
-            self.speed.points.append(point)
-            pace = replace(pace, prefill=prefill, decode=decode or pace.decode, length=length)
+            point = self.speed.points[-1]
+            pace = replace(pace, prefill=point.prefill, decode=point.decode or pace.decode, length=length)
+
+    def _keep(self, length: int, info: ModelInfo, runs: Sequence[tuple[float, float]]) -> None:
+        """The median of what there is so far, in place of that of one run less."""
+        prefill, decode = (statistics.median(values) for values in zip(*runs, strict=True))
+        threads = info.fit.threads if info.fit else 0
+        point = SpeedPoint(prompt_tokens=length, threads=threads, prefill=prefill, decode=decode)
+        self.speed.points[len(self.speed.points) - (len(runs) > 1) :] = [point]
 
     def _point(self, model: LlamaProcess, length: int, writes: int) -> tuple[float, float]:
         """Tokens a second: reading a prompt that is new, and writing behind it."""

@@ -1,6 +1,7 @@
 """The model runtime in figures: all on the same models and machine, in one run.
 
     speed     decoding and reading a prompt, against a loop of llama.cpp alone in a process of its own
+    bench     what `models bench` says of both, against the same loop
     turns     how much of the earlier prompt and answer a later turn computes again, for each family of models
     process   first token in a new process, with a saved prefix and without
     calls     calls that parse and validate, for each family, from random weights at temperature 1
@@ -25,7 +26,7 @@ from scripts.bench.random_model import SHAPES, write_random_model
 from scripts.bench.runtime.calls import well_formed
 from scripts.bench.runtime.cancels import cancels
 from scripts.bench.runtime.figures import Figure, report
-from scripts.bench.runtime.speed import against_bare, drafting
+from scripts.bench.runtime.speed import against_bare, bench_against_bare, drafting
 from scripts.bench.runtime.turns import hello, new_process, second_turn
 
 _FAMILY = FAMILIES["hermes"]
@@ -57,6 +58,7 @@ def measure(models: Models, options: argparse.Namespace) -> Iterator[Figure]:
     parts: dict[str, Callable[[], Iterator[Figure]]] = {
         "hello": lambda: hello(shaped("smollm2-135m"), _FAMILY),
         "speed": lambda: against_bare(shaped("smollm2-135m"), options.runs),
+        "bench": lambda: bench_against_bare(shaped("smollm2-135m"), options.runs),
         "turns": lambda: second_turn(models.directory),
         "process": process,
         "cancel": lambda: cancels(shaped("smollm2-135m"), options.cancels),

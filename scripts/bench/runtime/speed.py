@@ -1,18 +1,25 @@
-"""How fast the program's own model process is: against a bare loop, and with guessing ahead against without."""
+"""How fast the program's own model process is: against a bare loop, as a session sees it and as `models bench` tells it, and with
+guessing ahead against without."""
 
 import statistics
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from offline_agent.benchmarks import SpeedPoint
+from offline_agent.llm.bench import SpeedBench
+from offline_agent.llm.bench_plan import Pace, Plan
+from offline_agent.llm.catalogue import card_for
 from offline_agent.settings import ModelSettings
 from offline_agent.types import Message, Sampling
 from scripts.bench.random_model import plain_words, write_random_model
-from scripts.bench.runtime.bare import bare_loop
+from scripts.bench.runtime.bare import BareLoop, bare_loop
 from scripts.bench.runtime.copying import COPYING, copying_weights, unlike_lines
 from scripts.bench.runtime.figures import Answer, Figure, ask, median_ratio, prose, report, running
 
 _PROMPT_WORDS = 900
+_LENGTHS = (128, 512, 2048)
 _ANSWER = Sampling(max_tokens=128)
 _LINES = 150
 _LONG = Sampling(max_tokens=4096)
@@ -40,6 +47,39 @@ def against_bare(path: Path, runs: int) -> Iterator[Figure]:
     yield Figure("prefill speed, ours / bare llama.cpp", median_ratio(read), least=0.95)
     yield Figure("decode", statistics.median(speed for _, speed in speeds), "tokens/s")
     yield Figure("prefill", statistics.median(speed for speed, _ in speeds), "tokens/s")
+
+
+def bench_against_bare(path: Path, runs: int) -> Iterator[Figure]:
+    """What `models bench` measures at each length of prompt, by what the loop does: each point and a run of the loop in turn. The
+    first of all warms both up."""
+    read: dict[int, list[tuple[float, float]]] = {length: [] for length in _LENGTHS}
+    written: dict[int, list[tuple[float, float]]] = {length: [] for length in _LENGTHS}
+    with running(path) as model:
+        fit = model.load().fit
+    assert fit is not None
+    with bare_loop(path, fit) as bare:
+        for run in range(runs + 1):
+            report(f"models bench against a bare loop, {run} of {runs}")
+            for point, (first, rest), answer in _in_turn(path, bare):
+                if run:
+                    read[point.prompt_tokens].append((point.prefill, point.prompt_tokens / first))
+                    written[point.prompt_tokens].append((point.decode, (answer - 1) / rest))
+    for length in _LENGTHS:
+        name = f"models bench / bare llama.cpp, {length} tokens"
+        yield Figure(f"{name}: decode", median_ratio(written[length]), least=0.95, most=1.05)
+        yield Figure(f"{name}: prefill", median_ratio(read[length]), least=0.95, most=1.05)
+
+
+def _in_turn(path: Path, bare: BareLoop) -> Iterator[tuple[SpeedPoint, tuple[float, float], int]]:
+    """Points of a measurement in a new process, each with the seconds that the loop took for the same, and the tokens it wrote."""
+    bench = SpeedBench(card_for(path), path, ModelSettings(), Plan(lengths=_LENGTHS, runs=1))
+    with closing(bench.run()) as steps:
+        next(steps)  # how long it takes
+        for length in _LENGTHS:
+            next(steps)
+            point = bench.speed.points[-1]
+            answer = Pace(0.0, point.prefill, point.decode).writes
+            yield point, bare.run(length, answer), answer
 
 
 def drafting(directory: Path, noise: Path, runs: int) -> Iterator[Figure]:
