@@ -17,6 +17,7 @@ from pathlib import Path
 
 from scripts.bench.random_model import write_random_model
 
+TOP = Path(__file__).parents[2]
 SOURCE = '''\
 """Dates as people write them."""
 
@@ -45,7 +46,9 @@ def main() -> int:
 
 def _try(place: Path, wheels: Path, python: str) -> int:
     stick, key, bundle = place / "stick", place / "key.pub", place / "stick/offline-agent.bundle"
-    here, there = _home(place / "here", os.environ), _home(place / "there", {"PATH": "/usr/bin:/bin"})
+    source = _snapshot(place / "source")
+    here = _home(place / "here", {**os.environ, "PYTHONPATH": str(source)})
+    there = _home(place / "there", {"PATH": "/usr/bin:/bin"})
     stick.mkdir()
     model = write_random_model(place / "small.gguf")
     ours = (sys.executable, "-m", "offline_agent")
@@ -66,7 +69,8 @@ def _try(place: Path, wheels: Path, python: str) -> int:
     program, repository = str(place / "there/.local/bin/offline-agent"), _repository(place / "repository")
     said = _step("ask", [*_apart(), program, "ask", QUESTION], there, repository)
     _step("ask again", [*_apart(), program, "ask", QUESTION], there, repository)
-    _step("list models", [*_apart(), program, "models", "list"], there)
+    listed = _step("list models", [*_apart(), program, "models", "list"], there)
+    assert "small" in listed, listed
 
     for path in (bundle, installer, *sorted(wheels.glob("*.whl"), key=lambda path: -path.stat().st_size)[:5]):
         print(f"{path.stat().st_size / 1e6:10.1f} MB  {path.name}")
@@ -74,6 +78,16 @@ def _try(place: Path, wheels: Path, python: str) -> int:
     print(f"{installed / 1e6:10.1f} MB  installed; {len(list(wheels.glob('*.whl')))} wheels")
     print(said)
     return 0 if WHERE in said else 1
+
+
+def _snapshot(directory: Path) -> Path:
+    """A copy of the source: one that changes meanwhile would make another bundle the second time."""
+    directory.mkdir()
+    for name in ("offline_agent", "models", "index"):
+        shutil.copytree(TOP / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock", "README.md", "LICENSE"):
+        shutil.copyfile(TOP / name, directory / name)
+    return directory
 
 
 def _home(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
