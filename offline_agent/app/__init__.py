@@ -52,6 +52,7 @@ from offline_agent.library.plan import Plan
 from offline_agent.library.progress import Pulled
 from offline_agent.llm.bench_advice import (
     READABLE,
+    Advice,
     Change,
     advise,
     compare,
@@ -82,6 +83,7 @@ __all__ = [
     "SETTLED",
     "SIGNING",
     "THOROUGH",
+    "Advice",
     "Benchmarks",
     "Change",
     "Entry",

@@ -24,7 +24,7 @@ def table(benchmarks: Sequence[Benchmark]) -> Iterator[str]:
     several = [benchmark for benchmark in benchmarks if len(benchmark.speeds) > 1]
     if several:
         yield from ("", *_lengths(several))
-    notes = [f"{shortened(one.model)}: {note}" for one in benchmarks for note in one.notes]
+    notes = [_note(one, note) for one in benchmarks for note in one.notes]
     if notes:
         yield from ("", *map(printable, notes))
 
@@ -78,6 +78,10 @@ def _lengths(benchmarks: Sequence[Benchmark]) -> Iterator[str]:
             points = {point.prompt_tokens: point for point in one.speeds if point.threads == threads}
             cells = "".join(f"{_both(points.get(length)):>12}" for length in lengths)
             yield f"{shortened(one.model, _NAME - 5):<{_NAME - 4}}{f't{threads}':<4}{cells}"
+
+
+def _note(benchmark: Benchmark, note: str) -> str:
+    return note if note.startswith(benchmark.model) else f"{shortened(benchmark.model)}: {note}"
 
 
 def _both(point: SpeedPoint | None) -> str:

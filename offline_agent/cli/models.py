@@ -16,6 +16,7 @@ examples:
   offline-agent models import /media/stick            from a stick; without a path: what other programs have here
   offline-agent models default qwen2.5-coder-7b       answer with it from now on
   offline-agent ask --model qwen2.5-coder-1.5b "..."  or for one question
+  offline-agent models bench --quick                  how fast and how good those here are, and which to use
   offline-agent models verify --all                   is every byte what it was
 
 `models pull` is the only one of them that connects to anything, and a policy can forbid it ([hub] pull).
@@ -25,7 +26,7 @@ examples:
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "models",
-        help="models: list, recommend, fetch, import, verify, remove, choose",
+        help="models: list, recommend, fetch, import, verify, measure, remove, choose",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -225,8 +227,14 @@ def _report(arguments: argparse.Namespace, session: Session, everything: Sequenc
         emit(json.dumps({"benchmarks": listed, "advice": advice.model_dump()}, ensure_ascii=False, indent=2))
     else:
         emit("\n".join(bench_table.table(session.found)))
-        emit(f"\n{advice.why}")
+        _say(advice)
     _draw(arguments, newest)
+
+
+def _say(advice: "app.Advice") -> None:
+    """On a terminal no word is cut at the edge."""
+    width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else 0
+    emit("\n" + (textwrap.fill(advice.why, width, break_long_words=False) if width else advice.why))
 
 
 def _draw(arguments: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> None:
@@ -258,7 +266,7 @@ def history(arguments: argparse.Namespace) -> int:
         emit(json.dumps(found, ensure_ascii=False, indent=2))
     else:
         emit("\n".join(bench_table.history(shown, changes)))
-        emit(f"\n{app.advise(newest).why}")
+        _say(app.advise(newest))
     _draw(arguments, newest)
     return 0
 

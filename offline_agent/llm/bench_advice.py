@@ -153,7 +153,7 @@ def _fast_enough(benchmark: Benchmark) -> bool:
 
 def _pace(benchmark: Benchmark) -> str:
     first = first_token(benchmark)
-    waiting = f", the first after {first:.1f} s" if first else ""
+    waiting = f", the first after {first:.{1 if first >= 1 else 2}f} s" if first else ""
     return f"it writes {benchmark.decode:,.{0 if benchmark.decode >= 10 else 1}f} tokens a second{waiting}"
 
 

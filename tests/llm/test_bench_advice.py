@@ -42,7 +42,7 @@ def test_the_best_of_those_that_are_fast_enough_is_named() -> None:
     assert advice.model == "middle"
     assert advice.why == (
         "Use middle here: 80 % right (calls, edits), the best of the 2 that are fast enough; it writes 12 tokens a second, the "
-        "first after 0.5 s. large is better (95 %) but slow here: it writes 2.0 tokens a second, the first after 0.5 s."
+        "first after 0.50 s. large is better (95 %) but slow here: it writes 2.0 tokens a second, the first after 0.50 s."
     )
 
 
