@@ -66,8 +66,8 @@ class Environment:
             return False
 
     def build(self, bundle: Bundle, key_id: str, machine: Here, environ: Mapping[str, str]) -> None:
-        """Makes it, inside `locked`. What an interrupted installation left is removed first, and whatever goes wrong, so is what this
-        one made. Raises StorageError, BundleBroken, and BundleError where the wheels are not all that is needed."""
+        """Makes it, inside `locked`. What an interrupted installation left is removed first, and whatever goes wrong, so is what
+        this one made. Raises StorageError, BundleBroken, and BundleError where the wheels are not all that is needed."""
         try:
             for left in (*_left_over(self.directory.parent), self.directory):
                 if left.exists():
