@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from offline_agent.bundle.bootstrap.__main__ import refusal
+from offline_agent.bundle.bootstrap.archive import Bundle
+from offline_agent.bundle.bootstrap.environment import Environment
 from offline_agent.bundle.bootstrap.fits import Here, fault_of, fits, fits_platform, here
 from offline_agent.bundle.bootstrap.manifest import Manifest, Member
 from offline_agent.bundle.installer import installer
@@ -113,20 +115,38 @@ def machine(tmp_path: Path, pip: Path, apart: Sequence[str]) -> Machine:
 # --- installed -------------------------------------------------------------------------------------------------------
 
 
-def test_installed_again_and_upgraded(machine: Machine) -> None:
+def interrupted(machine: Machine, bundle: Path) -> str:
+    """An installation that is killed in the middle: the name of what it left."""
+    command = machine.command(bundle, "--no-models")
+    process = subprocess.Popen(command, env=machine.environment(), stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(machine.opt.glob("*/bin/python")) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    [left] = machine.environments()
+    assert not (machine.opt / left / "bundle.json").exists()
+    assert not machine.link.exists()
+    return left
+
+
+def test_interrupted_installed_again_and_upgraded(machine: Machine) -> None:
     first = machine.small(split=1_500_000)
+    left = interrupted(machine, first)
+    (machine.opt / f"0.9-{'0' * 16}").mkdir()  # of another one that was interrupted
+    (machine.opt / "mine").mkdir()
     done = machine.install(first)
     assert done.returncode == 0, done.stderr
+    assert machine.environments() == [left, "mine"]
     assert machine.version() == "offline-agent 1.0"
     assert f"signed by the key {public_of(SEED).id} (tests): offline-agent 1.0 and tiny" in done.stderr
     assert (machine.home / "asked").read_text() == f"{first} --key {machine.key} --only-models\n"
-    [directory] = machine.environments()
-    assert not list((machine.opt / directory).glob("wheels"))
+    assert not list((machine.opt / left).glob("wheels"))
 
     again = machine.install(first, "--no-models")
     assert again.returncode == 0, again.stderr
     assert "has this very program already" in again.stderr
-    assert machine.environments() == [directory]
+    assert machine.environments() == [left, "mine"]
 
     # A program whose models were not taken is not switched to; the next attempt is quick.
     upgrade = machine.small("newer", "1.1")
@@ -138,7 +158,7 @@ def test_installed_again_and_upgraded(machine: Machine) -> None:
     assert newer.returncode == 0, newer.stderr
     assert "has this very program already" in newer.stderr
     assert machine.version() == "offline-agent 1.1"
-    assert len(machine.environments()) == 2
+    assert len(machine.environments()) == 3
 
     # What does not start is not switched to, and does not stay.
     house = machine.directory / "bad"
@@ -147,38 +167,20 @@ def test_installed_again_and_upgraded(machine: Machine) -> None:
     assert bad.returncode == BundleError.exit_code
     assert "does not start: RuntimeError: broken" in bad.stderr
     assert machine.version() == "offline-agent 1.1"
-    assert len(machine.environments()) == 2
+    assert len(machine.environments()) == 3
+
+    # One whose Python is gone is not taken for whole.
+    with Bundle.open(first, public_of(SEED)) as opened:
+        environment = Environment.of(opened.manifest, machine.opt)
+    assert environment.is_whole(machine.environment())
+    python = machine.opt / left / "bin/python"
+    python.unlink()
+    python.symlink_to(machine.directory / "gone")
+    assert not environment.is_whole(machine.environment())
 
 
 def machine_pip(machine: Machine) -> list[Path]:
     return [machine._pip]
-
-
-def test_a_python_that_is_gone_has_it_built_again_and_an_interrupted_one_goes_on(machine: Machine) -> None:
-    bundle = machine.small()
-    process = subprocess.Popen(
-        machine.command(bundle, "--no-models"), env=machine.environment(), stderr=subprocess.DEVNULL
-    )
-    until = time.monotonic() + 60
-    while not list(machine.opt.glob("*/bin/python")) and time.monotonic() < until:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    [left] = machine.environments()
-    assert not (machine.opt / left / "bundle.json").exists()
-    assert not machine.link.exists()
-    (machine.opt / f"0.9-{'0' * 16}").mkdir()  # of another one that was interrupted
-    (machine.opt / "mine").mkdir()
-    done = machine.install(bundle, "--no-models")
-    assert done.returncode == 0, done.stderr
-    assert machine.environments() == sorted([left, "mine"])
-
-    python = machine.opt / left / "bin/python"
-    python.unlink()
-    python.symlink_to(machine.directory / "gone")
-    done = machine.install(bundle, "--no-models")
-    assert done.returncode == 0, done.stderr
-    assert machine.version() == "offline-agent 1.0"
 
 
 def test_models_alone_need_a_program(machine: Machine) -> None:
