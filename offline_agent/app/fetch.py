@@ -16,7 +16,7 @@ from offline_agent.library.plan import Plan
 from offline_agent.library.progress import Pulled
 from offline_agent.library.reference import is_reference
 from offline_agent.library.verify import verify
-from offline_agent.llm.catalogue import check_held, model_file
+from offline_agent.llm.catalogue import check_held, model_file, pins
 from offline_agent.llm.gguf import check_pinned
 from offline_agent.models import EmbedderCard, Holding, ModelCard
 from offline_agent.settings import Settings
@@ -39,17 +39,30 @@ class Fetcher:
         listed = settings.library.listed_only
         self._puller = Puller(library_of(settings), settings.hub, self._token, surroundings(), listed_only=listed)
 
-    def plan(self, wanted: str, name: str = "") -> Plan:
-        """What fetching a model of the catalogue, or a reference, would do. It asks the server what there is. Raises UsageError for
-        a name that nobody has, or a `name` for what has one, and what Puller.plan does."""
+    def plan(self, wanted: str, name: str, asking: Callable[[str], None], progress: Progress) -> Plan:
+        """What fetching a model of the catalogue, or a reference, would do; `asking` and `progress` are as for Puller.plan. Raises
+        UsageError for a name that nobody has, for a `name` for what has one, and for one that would be taken for another model of
+        the catalogue; and what Puller.plan does."""
         if is_reference(wanted):
-            return self._puller.plan(wanted, name)
+            plan = self._puller.plan(wanted, name, asking, progress)
+            self._refuse_impostor(plan)
+            return plan
         card = self._catalogue.find(wanted) or self._catalogue.find(wanted.lower())
         if card is None:
             raise self._catalogue.unknown(wanted)
         if name:
             raise UsageError(f"{wanted} has its name from the catalogue. Leave out --name.")
-        return self._puller.plan(card)
+        return self._puller.plan(card, "", asking, progress)
+
+    def _refuse_impostor(self, plan: Plan) -> None:
+        """Where a card has the name of what nobody listed, only the card's own files may have it: they would be used as the card's,
+        and a card without hashes could not tell."""
+        card = self._catalogue.find(plan.name)
+        pinned = set(pins(card).values()) if card else set()
+        if card is not None and not (pinned and pinned <= {file.sha256 for file in plan.files}):
+            raise UsageError(
+                f"The catalogue has another model called {plan.name}. Give this one a name of its own: --name NAME."
+            )
 
     def pull(self, plan: Plan, progress: Callable[[Pulled], None]) -> Holding:
         """Raises what Puller.pull does."""

@@ -74,7 +74,7 @@ def _add_import(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def pull(arguments: argparse.Namespace) -> int:
     settings = settings_for(arguments)
     fetcher = app.Fetcher(settings)
-    plan = _planned(fetcher, settings, arguments)
+    plan = _planned(fetcher, arguments)
     for line in described(plan, settings):
         print(printable(line), file=sys.stderr)
     if plan.here is None and not _agreed(arguments.yes):
@@ -91,16 +91,17 @@ def pull(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        print(printable(_done(holding, "is here already" if plan.here else "is here")))
+        print(printable(_done(holding, "is here already, and is what it was" if plan.here else "is here")))
     return 0
 
 
-def _planned(fetcher: app.Fetcher, settings: Settings, arguments: argparse.Namespace) -> app.Plan:
-    place = arguments.reference if "://" in arguments.reference else settings.hub.endpoint
-    if settings.hub.pull:
-        tell(printable(f"Asking {place.partition('?')[0]} what there is; nothing is fetched yet."))
+def _planned(fetcher: app.Fetcher, arguments: argparse.Namespace) -> app.Plan:
+    def asking(address: str) -> None:
+        tell(printable(f"Asking {address} what there is; nothing is fetched yet."))
+
     try:
-        return fetcher.plan(arguments.reference, arguments.name)
+        with meter("checking what is here") as shown:
+            return fetcher.plan(arguments.reference, arguments.name, asking, shown.move)
     except HubRefused as error:
         if not fetcher.problem:
             raise
@@ -115,15 +116,20 @@ def _pulled(fetcher: app.Fetcher, plan: app.Plan) -> Holding:
 
             def show(pulled: app.Pulled) -> None:
                 nonlocal done
-                done = pulled.done
+                # While what is there is hashed it is all still there, however little was hashed.
+                done = max(pulled.done, plan.on_disk) if pulled.phase == "hashing what is there" else pulled.done
                 note = pulled.note or ("" if pulled.phase == "fetching" else pulled.phase)
                 shown.show(pulled.done, pulled.total, pulled.rate, pulled.seconds_left, note)
 
             return fetcher.pull(plan, show)
     except KeyboardInterrupt:
-        raise Stopped(
-            f"Stopped. {file_size(done)} of {plan.name} are kept, and the same command goes on from there."
-        ) from None
+        raise Stopped(_stopped(plan, done)) from None
+
+
+def _stopped(plan: app.Plan, done: int) -> str:
+    if not all(file.identity for file in plan.files):
+        return f"Stopped. {plan.name} has to be fetched anew: its server does not say whether it is still the same."
+    return f"Stopped. {file_size(done)} of {plan.name} are kept, and the same command goes on from there."
 
 
 def described(plan: app.Plan, settings: Settings) -> Iterator[str]:

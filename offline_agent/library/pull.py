@@ -3,6 +3,7 @@
 card or reference -> plan -> quarantine -> hashes -> check -> the library
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -14,6 +15,7 @@ from offline_agent.library.sources import Sources, pinned_source
 from offline_agent.library.store import Library
 from offline_agent.library.transfer import Transfer, fetched
 from offline_agent.library.trouble import Patience, printable
+from offline_agent.library.verify import verify
 from offline_agent.models import Card, HeldFile, Holding
 from offline_agent.settings import HubSettings
 
@@ -40,15 +42,27 @@ class Puller:
         self._network = Network(settings, token, environment)
         self._sources = Sources(settings.endpoint, self._network, lambda: self._patience(lambda note, seconds: None))
 
-    def plan(self, wanted: Card | str, name: str = "") -> Plan:
-        """What fetching a card, or a reference such as `hub:OWNER/NAME/FILE.gguf`, would do; it asks the server, and fetches
-        nothing. The model gets the name of the card, else `name`, else one made of the file's.
+    def plan(
+        self,
+        wanted: Card | str,
+        name: str = "",
+        asking: Callable[[str], None] = lambda address: None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Plan:
+        """What fetching a card, or a reference such as `hub:OWNER/NAME/FILE.gguf`, would do; it asks the server, whose address
+        `asking` gets before, and fetches nothing. The model gets the name of the card, else `name`, else one made of the file's.
+        One that is here is read to its end, for a damaged one is fetched again: `progress` gets the bytes that are done, and of
+        how many.
 
         Raises Denied where policy forbids it, ModelMismatch where a card pins something else than the hub has, UsageError,
-        HubRefused and PullError.
+        HubRefused, PullError; and StorageError, also where the disk has too little room.
         """
         self._permit(wanted)
-        return self._completed(self._sources.find(wanted, name))
+        asking(self._sources.address_of(wanted, name))
+        plan = self._completed(self._sources.find(wanted, name), progress)
+        if plan.here is None:
+            _require_room(plan, plan.free)
+        return plan
 
     def pull(self, plan: Plan, progress: Callable[[Pulled], None] = lambda pulled: None) -> Holding:
         """Does it. `progress` is called ten times a second at most. After an interruption, also a kill, the same plan goes on from
@@ -87,13 +101,14 @@ class Puller:
                 "`offline-agent models list` says which there are."
             )
 
-    def _completed(self, plan: Plan) -> Plan:
+    def _completed(self, plan: Plan, progress: Callable[[int, int], None]) -> Plan:
         """With what is known of this machine. Raises UsageError where another model has the name, and ModelMismatch where it is not
         what was pinned when it was first seen."""
         older = self._library.find(plan.name)
         files = _as_first_seen(plan, older) if older else plan.files
-        here = older if older and _has(older, files, plan.revision) else None
-        if older and not here and plan.trust != "catalogue" and older.origin != plan.origin:
+        same = older is not None and _has(older, files, plan.revision)
+        here = older if older and same and self._is_whole(older, progress) else None
+        if older and not same and plan.trust != "catalogue" and older.origin != plan.origin:
             raise UsageError(
                 f"There is a model {plan.name} already, from {printable(older.origin)}. Give this one another name with --name, or "
                 f"remove that one: offline-agent models remove {plan.name}"
@@ -102,15 +117,22 @@ class Puller:
             update={
                 "files": files,
                 "here": here,
-                "notes": (*plan.notes, *self._notes(plan, replaces=older is not None)) if not here else (),
+                "notes": (*plan.notes, *self._notes(plan, older is not None, damaged=same)) if not here else (),
                 "size": sum(file.size for file in files) if all(file.size for file in files) else 0,
                 "on_disk": 0 if here else self._there(plan.name, files),
                 "free": self._library.free(),
             }
         )
 
-    def _notes(self, plan: Plan, replaces: bool) -> Iterator[str]:
-        if replaces:
+    def _is_whole(self, holding: Holding, progress: Callable[[int, int], None]) -> bool:
+        """Whether its files are what they were; what else lies beside them does not matter."""
+        own = {file.name for file in holding.files}
+        return not any(drift.file in own for drift in verify(self._library, holding, progress))
+
+    def _notes(self, plan: Plan, replaces: bool, damaged: bool) -> Iterator[str]:
+        if damaged:
+            yield f"The {plan.name} that is here is not what it was: it is fetched again."
+        elif replaces:
             yield f"It takes the place of the {plan.name} that is here, once it is whole."
         if plan.trust == "first use":
             yield "Nobody vouches for its hash: what comes now is what it is held to from then on."
@@ -156,11 +178,15 @@ def _has(holding: Holding, files: tuple[Wanted, ...], revision: str) -> bool:
 
 def _require_room(plan: Plan, free: int) -> None:
     if free < plan.room:
-        lacking = (plan.room - free) / 1e9
+        kept = plan.room - plan.missing
         raise StorageError(
-            f"The disk has too little room for {plan.name}: {plan.missing / 1e9:.1f} GB are to be fetched, {free / 1e9:.1f} GB are "
-            f"free, and some is to stay so. Free {lacking:.1f} GB more, or name another disk in [library] directory."
+            f"The disk has too little room for {plan.name}: {_shown(plan.missing)} are to be fetched, {_shown(free)} are free, and "
+            f"{_shown(kept)} are to stay so. Free {_shown(plan.room - free)} more, or name another disk in [library] directory."
         )
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{math.ceil(size / 1e6)} MB"
 
 
 def _holding(plan: Plan, files: tuple[HeldFile, ...]) -> Holding:

@@ -25,6 +25,11 @@ class Sources:
         self._patience = patience
         self._hub = Hub(endpoint, network, patience)
 
+    def address_of(self, wanted: Card | str, name: str) -> str:
+        """Whom `find` is going to ask. Raises UsageError as `find` does."""
+        source, _, _ = _asked_for(wanted, name)
+        return self._endpoint if source.repository else source.url.partition("?")[0]
+
     def find(self, wanted: Card | str, name: str) -> Plan:
         """What is there of a card or a reference, without what is known of this machine. Raises as Puller.plan does."""
         source, kind, chosen = _asked_for(wanted, name)

@@ -239,6 +239,30 @@ def test_what_was_pulled_is_known_and_on_record(capsys: pytest.CaptureFixture[st
     assert pulled["model"]["files"][0]["sha256"] in told
 
 
+def test_what_was_verified_and_is_damaged_is_pulled_again(capsys: pytest.CaptureFixture[str], hub: Hub) -> None:
+    place = load_settings().library_directory / "small" / "small.gguf"
+    said(capsys, "pull", FILE, "--yes")
+    with place.open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"another byte")
+    assert main(["models", "verify", "small"]) == 48
+    assert "pull the model again" in capsys.readouterr().out
+    assert said(capsys, "pull", FILE, "--yes")["fetched"] == place.stat().st_size
+    assert main(["models", "verify", "small"]) == 0
+
+
+@pytest.mark.parametrize("name", ["pocket", "smallest", "gte-small"])
+def test_nothing_takes_the_name_of_a_model_of_the_catalogue(
+    name: str, capsys: pytest.CaptureFixture[str], hub: Hub, home: Path
+) -> None:
+    own = home / ".config" / "offline-agent" / "models.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("[models.smallest]\n[models.smallest.source]\nrepository = 'us/x'\nfiles = [{name = 'x.gguf'}]\n")
+    assert main(["models", "pull", FILE, "--yes", "--name", name]) == 2
+    assert f"another model called {name}" in capsys.readouterr().err
+    assert app.library_of(load_settings()).all() == []
+
+
 def test_no_vault_is_made_for_a_pull(hub: Hub, home: Path) -> None:
     assert main(["models", "pull", FILE, "--yes"]) == 0
     assert [path.name for path in (home / ".local" / "share" / "offline-agent").iterdir()] == ["models"]
@@ -267,13 +291,14 @@ def test_policy_forbids_pulling(capsys: pytest.CaptureFixture[str], hub: Hub, mo
     monkeypatch.setenv("OFFLINE_AGENT_HUB_PULL", "false")
     assert main(["models", "pull", "qwen3-8b", "--yes"]) == 61
     assert not hub.seen
-    assert "Asking" not in capsys.readouterr().err.splitlines()[-1]
+    assert "Asking" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("reference", ["nobodys", "pocket", "hub:x", "http://example.org/x.gguf", "ftp://x/y.gguf"])
-def test_what_cannot_be_pulled(reference: str, hub: Hub) -> None:
+def test_what_cannot_be_pulled(reference: str, capsys: pytest.CaptureFixture[str], hub: Hub) -> None:
     assert main(["models", "pull", reference, "--yes"]) == 2
     assert not hub.seen
+    assert "Asking" not in capsys.readouterr().err
 
 
 def with_vault() -> None:

@@ -16,6 +16,7 @@ from offline_agent.errors import (
     UsageError,
 )
 from offline_agent.library.store import Library
+from offline_agent.library.verify import verify
 from offline_agent.models import EmbedderCard, ModelCard, Source, SourceFile
 from tests.library.hub_server import Fault, blob_id, digest
 from tests.library.pulling import FILE, REFERENCE, REPOSITORY, SIZE, Ground, check, gguf, ground
@@ -110,6 +111,9 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(here: Ground) -> None:
     huge = plan.model_copy(update={"size": 1 << 60})
     with pytest.raises(StorageError, match=r"Free \d+\.\d GB more"):
         puller.pull(huge)
+    here.hub.announced[FILE] = {"size": 1 << 60}
+    with pytest.raises(StorageError, match="too little room"):
+        puller.plan(REFERENCE)
     assert here.hub.sent() == 0
 
 
@@ -134,6 +138,20 @@ def test_what_is_here_is_not_fetched_again(here: Ground) -> None:
     assert plan.here == first
     assert here.puller().pull(plan) == first
     assert here.hub.sent() == sent
+
+
+def test_what_is_here_and_damaged_is_fetched_again(here: Ground) -> None:
+    holding = here.pull()
+    with here.library.path_of(holding).open("r+b") as file:
+        file.seek(SIZE // 2)
+        file.write(b"another byte")
+    read: list[int] = []
+    plan = here.puller().plan(REFERENCE, progress=lambda done, total: read.append(done))
+    assert plan.here is None
+    assert plan.notes == ("The model-q4 that is here is not what it was: it is fetched again.",)
+    assert read[-1] == SIZE
+    here.puller().pull(plan)
+    assert verify(here.library, holding) == []
 
 
 def test_a_newer_content_takes_the_place_of_the_older(here: Ground) -> None:
