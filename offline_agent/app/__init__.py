@@ -24,7 +24,7 @@ from offline_agent.app.bundle import (
     signing_key,
 )
 from offline_agent.app.configure import Key
-from offline_agent.app.fetch import Fetcher, find_others, import_models, reference_of, verify_models
+from offline_agent.app.fetch import Fetcher, How, find_others, import_models, reference_of, verify_models
 from offline_agent.app.fetch import Verified as VerifiedModel
 from offline_agent.app.index import SETTLED, render_map
 from offline_agent.app.library import catalogue_of, is_name, library_of, model_of
@@ -90,6 +90,7 @@ __all__ = [
     "Fetcher",
     "Found",
     "Head",
+    "How",
     "Imported",
     "Imports",
     "Keeper",

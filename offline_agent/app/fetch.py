@@ -1,5 +1,6 @@
 """How models come to this machine, and whether they are still what came: pulled, imported, verified."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from offline_agent.settings import Settings
 
 Progress = Callable[[int, int], None]
 """Gets the bytes that are done, and of how many."""
+_REFERENCE = re.compile(r"[a-z-]+:")
+"""How the name of what another program keeps begins: see `reference_of`."""
 
 
 # --- from a hub ------------------------------------------------------------------------------------------------------
@@ -90,18 +93,26 @@ def reference_of(found: Found) -> str:
     return f"{_slug(found.tool)}:{found.name}" if found.tool else str(found.path)
 
 
-def import_models(settings: Settings, place: str, name: str, link: bool, progress: Progress) -> Imports:
+class How(NamedTuple):
+    """How models are imported: under the `name` if one is given, by a `link` where that is safe, and whether one may `replace`
+    another that has its name."""
+
+    name: str = ""
+    link: bool = True
+    replace: bool = False
+
+
+def import_models(settings: Settings, place: str, how: How, progress: Progress) -> Imports:
     """Imports what is at a path, or what `reference_of` names. Raises what `import_path` does, and ModelMissing for a program that
     keeps no such model."""
     library, cards, listed = library_of(settings), catalogue_of(settings).cards(), settings.library.listed_only
-    tool = re.match(r"[a-z-]+(?=:)", place)
-    if tool is None or Path(place).exists():
-        return import_path(library, cards, Path(place), name=name, listed_only=listed, link=link, progress=progress)
+    if _REFERENCE.match(place) is None or os.path.lexists(place):
+        return import_path(library, cards, Path(place), listed_only=listed, progress=progress, **how._asdict())
     kept = next((found for found in find_others() if reference_of(found) == place), None)
     if kept is None:
         raise ModelMissing(f"No program here keeps a model {place}: `offline-agent models import` lists what there is.")
-    importer = Importer(library, cards, listed_only=listed, link=link)
-    return Imports(models=(importer.bring(kept, name, progress=progress),))
+    importer = Importer(library, cards, listed_only=listed, link=how.link)
+    return Imports(models=(importer.bring(kept, how.name, how.replace, progress),))
 
 
 def _slug(tool: str) -> str:

@@ -58,6 +58,7 @@ def _add_import(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "places", metavar="PATH", nargs="*", help="a file or directory, or what the list names (ollama:NAME)"
     )
     command.add_argument("--copy", action="store_true", help="copy, also where a link would do")
+    command.add_argument("--replace", action="store_true", help="let it take the place of another model with its name")
     command.add_argument(
         "--name",
         default="",
@@ -169,27 +170,29 @@ def bring(arguments: argparse.Namespace) -> int:
     if arguments.name and len(arguments.places) > 1:
         raise UsageError("Several models cannot have one name. Import them one by one, or leave out --name.")
     models: list[app.Imported] = []
-    faults: list[AgentError] = []
+    faults: list[str] = []
+    code = 0
     for place in arguments.places:
         try:
             found = _brought(settings, place, arguments)
         except AgentError as error:
-            faults.append(error)
-            tell(printable(str(error)))
-            continue
+            code = code or error.exit_code
+            found = app.Imports(models=(), faults=(str(error),))
         models += found.models
+        faults += found.faults
         for fault in found.faults:
             tell(printable(fault))
     if arguments.json:
         listed = [one.model_dump() for one in models]
-        emit(json.dumps({"models": listed, "faults": [str(fault) for fault in faults]}, ensure_ascii=False, indent=2))
-    return faults[0].exit_code if faults else 0
+        emit(json.dumps({"models": listed, "faults": faults}, ensure_ascii=False, indent=2))
+    return code
 
 
 def _brought(settings: Settings, place: str, arguments: argparse.Namespace) -> app.Imports:
     try:
         with meter("import") as shown:
-            found = app.import_models(settings, place, arguments.name, not arguments.copy, shown.move)
+            how = app.How(arguments.name, link=not arguments.copy, replace=arguments.replace)
+            found = app.import_models(settings, place, how, shown.move)
     except KeyboardInterrupt:
         raise Stopped(f"Stopped. Nothing of {printable(place)} was taken that was not whole.") from None
     for one in found.models:

@@ -107,7 +107,8 @@ class Importer:
             staged = stage(found, directory, room, self._link, progress)
             card = recognise.recognise(self._cards, staged.files)
             holding = self._of_card(found, staged, card, name) if card else self._of_nobody(found, staged, name)
-            self._check_place(holding, replace or card is not None)
+            # A card's own files may always have its name; a name that was given is the person's.
+            self._check_place(holding, replace or (card is not None and not name))
             self._admit(directory, holding, card.names if card else {file.name: file.name for file in staged.files})
         return Imported(holding=holding, way=staged.way, notes=tuple(_notes(holding, staged, found)))
 
@@ -178,7 +179,8 @@ class Importer:
         there = self._library.find(holding.name)
         if there and there.files != holding.files and not replace:
             raise UsageError(
-                f"The library has another model called {holding.name}. Give this one another name with --name, or remove that one."
+                f"The library has another model called {holding.name}. Give this one another name with --name, or have it take the "
+                "place of that one with --replace."
             )
 
     def _admit(self, directory: Path, holding: Holding, names: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ the person's own     ~/.config/offline-agent/models.toml, in the same form: it a
 in place of both     the file of [library] catalogue; what comes with the program stays, as a part of it
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,8 @@ from offline_agent.types import Value
 NAME = "catalogue.toml"
 OWN = "models.toml"
 """The person's own list, beside config.toml."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+"""What a directory of the library can be called, where a model of that name is kept."""
 _MAP_TOKENS = 1024  # of prompt that is computed once a session; a small model loses itself in much more
 
 
@@ -166,12 +169,21 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         made = Catalogue.model_validate({part: _named(entries) for part, entries in values.items()})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"The catalogue {path} cannot be read ({error}): {remedy}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise UsageError(f"The catalogue {path} is not right at {place}: {first['msg']}.") from None
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: no UTF-8, no TOML, or a number too long to be read
+        raise UsageError(f"The catalogue {path} cannot be read ({error}): {remedy}.") from None
+    if wrong := [card.name for card in made.cards() if not _is_name(card)]:
+        raise UsageError(
+            f"The catalogue {path} names {wrong[0]!a}, and no model can be called that: up to 100 small letters, digits and . _ -, "
+            "the first a letter or digit."
+        )
     if twice := set(made.models) & set(made.embedders):
         raise UsageError(f"The catalogue {path} names both a model and an embedder {min(twice)}. Rename one.")
     return _absolute(made, directory) if absolute else made
@@ -231,11 +243,16 @@ def _pin_of(card: ModelCard) -> tuple[str, int]:
     return (files[0].sha256, files[0].size) if files else ("", 0)
 
 
+def _is_name(card: Card) -> bool:
+    """What is never in the library may have capitals too."""
+    return _NAME.fullmatch(card.name if card.source else card.name.lower()) is not None
+
+
 def _named(entries: Any) -> Any:
-    """The key of an entry is its name, so that no name is written twice."""
+    """The key of an entry is its name, whatever else it says: a second one could be another model's."""
     if not isinstance(entries, dict):
         return entries
-    return {name: {"name": name} | entry if isinstance(entry, dict) else entry for name, entry in entries.items()}
+    return {name: entry | {"name": name} if isinstance(entry, dict) else entry for name, entry in entries.items()}
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any], otherwise: str) -> str:

@@ -192,6 +192,34 @@ def test_what_cannot_be_imported_is_said_and_the_rest_is(capsys: pytest.CaptureF
     assert main(["models", "import", "a", "b", "--name", "x"]) == 2
 
 
+def test_another_model_is_replaced_when_that_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bring(capsys, "mine")
+    other = tmp_path / "other.gguf"
+    other.write_bytes(POCKET.read_bytes() + bytes(32))
+    refused = said(capsys, "import", str(other), "--name", "mine", code=2)
+    assert refused["models"] == []
+    assert "--replace" in refused["faults"][0]
+    [model] = said(capsys, "import", str(other), "--name", "mine", "--replace")["models"]
+    assert model["holding"]["files"][0]["name"] == "other.gguf"
+
+
+def test_what_a_directory_has_besides_is_a_fault_for_programs_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick" / "a.gguf").write_bytes(POCKET.read_bytes() + bytes(32))
+    (tmp_path / "stick" / "b.gguf").write_text("no model")
+    found = said(capsys, "import", str(tmp_path / "stick"))
+    assert [model["holding"]["name"] for model in found["models"]] == ["a"]
+    assert "b.gguf" in found["faults"][0]
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "ollama:" + "x" * 5000, "a\0b"])
+def test_a_path_that_cannot_be_is_not_there(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "import", place]) in (21, 41)
+    assert "Check" in capsys.readouterr().err or place.startswith("ollama")
+
+
 def test_without_a_path_others_are_listed(
     capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

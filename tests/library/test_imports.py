@@ -254,6 +254,14 @@ def test_a_model_does_not_take_the_place_of_another_unasked(tmp_path: Path, libr
     assert content_of(library, "m") == OTHER
 
 
+def test_a_listed_model_under_a_given_name_does_not_either(tmp_path: Path, library: Library) -> None:
+    put(library, "mine", {"m.gguf": MODEL})
+    path = written(tmp_path / "stick", {"listed.gguf": OTHER}) / "listed.gguf"
+    with pytest.raises(UsageError, match="--replace"):
+        import_path(library, [card("listed", "listed.gguf", OTHER)], path, name="mine")
+    assert content_of(library, "mine") == MODEL
+
+
 def test_an_embedder_that_would_run_code_is_refused(tmp_path: Path, library: Library) -> None:
     with pytest.raises(EmbedderError, match="program"):
         import_path(library, [], written(tmp_path / "m", {**EMBEDDER, "modeling.py": b""}))

@@ -193,6 +193,18 @@ def test_an_own_list_cannot_make_a_name_mean_another_model(listed: Path, tmp_pat
         load_catalogue(listed, own=tmp_path / "own" / "models.toml")
 
 
+def test_an_entry_has_the_name_of_its_place_alone(listed: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names theirs"):
+        load_catalogue(listed, own=own_list(tmp_path, '[models.theirs]\nname = "mine"\nfile = "mine.gguf"\n'))
+
+
+@pytest.mark.parametrize("name", ["Mine", "../x", "x/y", "", "-x", "\\u001b[2J", "a" * 101])
+def test_a_name_that_the_library_cannot_have_is_told(listed: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no model can be called that") as raised:
+        load_catalogue(listed, own=own_list(tmp_path, f'[models."{name}"]\nsource = {{ url = "https://x/y.gguf" }}\n'))
+    assert str(raised.value).isprintable()
+
+
 def test_an_own_list_may_say_how_a_listed_model_is_used(listed: Path, tmp_path: Path) -> None:
     text = LISTED[LISTED.index("[models.theirs]") :].replace('licence = "MIT"', "context = 77")
     assert load_catalogue(listed, own=own_list(tmp_path, text)).model("theirs").context == 77
@@ -210,6 +222,12 @@ def test_a_name_means_one_kind(listed: Path, tmp_path: Path) -> None:
 def test_a_damaged_own_list_is_to_be_corrected(listed: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"own/models\.toml cannot be read .*correct it"):
         load_catalogue(listed, own=own_list(tmp_path, "[models"))
+
+
+@pytest.mark.parametrize("text", ["[models.x]\nsize = " + "9" * 5000, "[models.x]\ntraps = " + "[" * 5000])
+def test_an_own_list_that_python_cannot_read_is_to_be_corrected(listed: Path, tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_catalogue(listed, own=own_list(tmp_path, text))
 
 
 def test_a_list_in_place_of_both_leaves_what_comes_with_the_program(listed: Path, tmp_path: Path) -> None:
