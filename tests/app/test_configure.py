@@ -44,6 +44,29 @@ def test_comments_and_other_values_stay(settings: Settings) -> None:
     assert sorted(path.name for path in place.parent.iterdir()) == ["config.toml"]
 
 
+@pytest.mark.parametrize("text", ["# mine\r\n[model]\r\nthreads = 3\r\n", "# mine\r\n[log]\r\ndays = 2\r\n"])
+def test_lines_end_as_they_ended(settings: Settings, text: str) -> None:
+    place = written(settings, "")
+    place.write_bytes(text.encode())
+    write_setting(settings, MODEL, "qwen")
+    lines = place.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    assert {line[-1:] for line in lines} == {b"\r"}
+    assert lines[0] == b"# mine\r"
+    assert load_settings().model.name == "qwen"
+
+
+@pytest.mark.parametrize(
+    "text", ['model.name = "a"\n', 'model = { path = "/a.gguf" }\n', "[model.x]\n[log]\n[model]\npath = '/a'\n"]
+)
+def test_a_table_in_any_form_is_changed(settings: Settings, text: str) -> None:
+    place = written(settings, text)
+    write_setting(settings, MODEL, "qwen")
+    model = tomllib.loads(place.read_text())["model"]
+    assert model["name"] == "qwen"
+    assert "path" not in model
+
+
 def test_a_file_is_made_where_there_is_none(settings: Settings) -> None:
     place = write_setting(settings, RERANKER, "r")
     assert tomllib.loads(place.read_text()) == {"index": {"reranker": "r"}}
@@ -68,7 +91,7 @@ def test_what_the_policy_fixes_is_not_written(settings: Settings, fixed: str) ->
     assert not settings.config_directory.exists()
 
 
-@pytest.mark.parametrize("text", ["[model", "model = 3\nmodel = 4"])
+@pytest.mark.parametrize("text", ["[model", "model = 3\nmodel = 4", "model = 3", "[[model]]"])
 def test_a_file_that_cannot_be_understood_is_left_alone(settings: Settings, text: str) -> None:
     place = written(settings, text)
     with pytest.raises(UsageError, match="Nothing was written"):
