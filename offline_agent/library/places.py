@@ -33,7 +33,24 @@ class Places:
     def quarantine(self, name: str) -> Path:
         return self._directory / _INCOMING / name
 
+    def own(self) -> None:
+        """Makes the place for quarantine, and sees that nobody else decides where it and the others lie."""
+        tree.make(self._directory)
+        owner = self._directory.stat().st_uid
+        tree.own(self.incoming(), owner)
+        for place in (self._directory / _REPLACED, self._directory / _REMOVED):
+            if place.is_symlink() or place.exists():
+                tree.own(place, owner)
+
     # --- by who has the lock of that name
+
+    def open(self, name: str) -> Path:
+        """The quarantine of that name, which is there then."""
+        self.settle(name)
+        quarantine = self.quarantine(name)
+        tree.own(quarantine, self._directory.stat().st_uid)
+        tree.clear_links(quarantine)
+        return quarantine
 
     def settle(self, name: str) -> None:
         """Puts right what a kill left in one of the other methods."""

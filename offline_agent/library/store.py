@@ -99,13 +99,11 @@ class Library:
         """The quarantine of that name, for this process and thread alone; what is left in it stays. Raises InUse when somebody else
         fills it, and StorageError."""
         name = _checked(name)
-        quarantine = self._places.quarantine(name)
-        with _explained("written", quarantine.parent):
-            tree.make(quarantine.parent)
-        with held(quarantine.with_name(name + _LOCK), name):
-            with _explained("written", quarantine):
-                self._places.settle(name)
-                tree.make(quarantine)
+        with _explained("written", self._places.incoming()):
+            self._places.own()
+        with held(self._places.incoming() / (name + _LOCK), name):
+            with _explained("written", self._places.quarantine(name)):
+                quarantine = self._places.open(name)
                 (quarantine / HOLDING).unlink(missing_ok=True)  # of a kill just before it was admitted
             self._filling.add(name)
             try:
@@ -177,7 +175,8 @@ class Library:
         for _ in range(_LOOKS):
             try:
                 place = self.directory_of(name)
-                return read_holding(place) if place.is_dir() else None
+                if place.is_dir():
+                    return read_holding(place)
             except StorageError as error:
                 entry = error
         return entry

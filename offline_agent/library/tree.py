@@ -1,6 +1,7 @@
 """Directories of models as a whole: what is in one, what does not belong, what lasts. Symbolic links are looked at, never
 followed. Everything raises OSError."""
 
+import errno
 import os
 import shutil
 import stat
@@ -8,6 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 PRIVATE = 0o700
+_ROOT = 0
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def listed(directory: Path) -> list[Path]:
@@ -38,6 +41,25 @@ def make(directory: Path) -> None:
     missing = [step for step in (directory, *directory.parents) if not step.exists()]
     for step in reversed(missing):
         step.mkdir(PRIVATE, exist_ok=True)
+
+
+def own(directory: Path, owner: int) -> None:
+    """Makes `directory` as `make` does, or sees that the one that is there may be worked in: that it is no link, that it belongs to
+    this user, to root or to `owner`, and that nobody else may write to it. Else who may write above it could have us write, or
+    remove, in a directory of their choice, and could change a file after it was hashed. Raises OSError where it may not be."""
+    make(directory)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), _ROOT, owner):
+        raise PermissionError(errno.EPERM, "it is a link, or belongs to somebody else", str(directory))
+    if status.st_uid == os.geteuid() and status.st_mode & _OTHERS_WRITE:
+        os.chmod(directory, PRIVATE)  # a file system without modes stays as it was mounted
+
+
+def clear_links(directory: Path) -> None:
+    """Removes what is below and no regular file: what is written there would go through a link."""
+    for name, status in list(files_below(directory)):
+        if not stat.S_ISREG(status.st_mode):
+            (directory / name).unlink()
 
 
 def clear(directory: Path) -> None:

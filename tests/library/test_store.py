@@ -189,6 +189,51 @@ def test_the_lock_of_a_process_that_was_killed_holds_nobody(library: Library) ->
         pass
 
 
+@pytest.mark.parametrize("place", [".incoming", ".incoming/m", ".removed", ".replaced"])
+def test_no_link_leads_work_elsewhere(tmp_path: Path, library: Library, place: str) -> None:
+    put(library, "z", {"z.gguf": OLD})
+    (tmp_path / "home" / "m").mkdir(parents=True)
+    (tmp_path / "home" / "m" / "letter").write_text("dear")
+    (tmp_path / "library" / ".incoming").rmdir()
+    link = tmp_path / "library" / place
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "home" / ("m" if place.endswith("m") else ""))
+    with pytest.raises(StorageError, match=r"it is a link.*\[library\] directory"):
+        put(library, "m", {"m.gguf": OLD})
+    assert (tmp_path / "home" / "m" / "letter").read_text() == "dear"
+    assert library.find("z") is not None
+
+
+def test_no_link_in_quarantine_is_written_through(tmp_path: Path, library: Library) -> None:
+    (tmp_path / "home").mkdir()
+    quarantine = tmp_path / "library" / ".incoming" / "m"
+    quarantine.mkdir(parents=True)
+    (quarantine / "deep").symlink_to(tmp_path / "home")
+    put(library, "m", {"deep/m.gguf": OLD})
+    assert content_of(library) == OLD
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("place", [".incoming", ".incoming/m"])
+def test_nothing_is_hashed_where_somebody_else_could_change_it(tmp_path: Path, library: Library, place: str) -> None:
+    quarantine = tmp_path / "library" / ".incoming" / "m"
+    quarantine.mkdir(parents=True)
+    os.chown(tmp_path / "library" / place, 4711, -1)
+    with pytest.raises(StorageError, match="belongs to somebody else"):
+        put(library, "m", {"m.gguf": OLD})
+    assert library.all() == []
+
+
+def test_quarantine_is_its_owners_alone(tmp_path: Path, library: Library) -> None:
+    for place in (tmp_path / "library" / ".incoming", tmp_path / "library" / ".incoming" / "m"):
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o777)
+    with library.incoming("m") as quarantine:
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (quarantine.parent, quarantine)]
+    assert modes == [0o700, 0o700]
+
+
 def test_only_what_was_said_is_admitted(tmp_path: Path, library: Library) -> None:
     with library.incoming("m") as quarantine:
         fill(quarantine, {"m.gguf": OLD, "m.gguf.part": b"x", "deep/down/junk": b"x"})
