@@ -4,7 +4,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -42,7 +42,9 @@ def _add_list(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     which.add_argument("--installed", action="store_true", help="only those on this machine")
     which.add_argument("--available", action="store_true", help="only those that are not")
     command.add_argument("--kind", choices=get_args(Kind), help="only of that kind")
-    command.add_argument("--json", action="store_true", help="one JSON object: models, library, free; sizes in bytes")
+    command.add_argument(
+        "--json", action="store_true", help="one JSON object: models, library, free, unfinished; bytes"
+    )
     command.set_defaults(run=show_all)
 
 
@@ -66,9 +68,11 @@ def show_all(arguments: argparse.Namespace) -> int:
     if arguments.json:
         listed = [as_json(entry) for entry in entries]
         found = {"models": listed, "library": str(settings.library_directory), "free": library.free()}
-        emit(json.dumps(found, ensure_ascii=False, indent=2))
+        emit(json.dumps({**found, "unfinished": library.unfinished()}, ensure_ascii=False, indent=2))
     else:
         emit("\n".join(table(entries, settings)) if entries else "There is none of that kind.")
+        for line in unfinished(library.unfinished()):
+            emit(line)
     for fault in library.faults():
         tell(printable(fault))
     return 0
@@ -92,6 +96,12 @@ def table(entries: Sequence[app.Entry], settings: Settings) -> Iterator[str]:
             yield from (_row(entry, longest, licence, settings)[:width] for entry in rows)
     here = sum(entry.place is not None for entry in entries)
     yield f"{here} of {counted(len(entries), 'model')} on this machine. `models info NAME` says more of one."
+
+
+def unfinished(sizes: Mapping[str, int]) -> Iterator[str]:
+    """A line for each model of which a part was fetched: the bytes of that, by name."""
+    for name, size in sizes.items():
+        yield f"{name}: {file_size(size)} fetched so far. To pull it again goes on from there; `models remove {name}` gives it up."
 
 
 def _row(entry: app.Entry, longest: int, with_licence: bool, settings: Settings) -> str:

@@ -89,10 +89,14 @@ class Library:
             return shutil.disk_usage(there).free
 
     def unfinished(self) -> dict[str, int]:
-        """What lies in quarantine, by name: bytes that are on the disk already."""
-        with _explained("read", self._places.incoming()):
-            found = [path for path in tree.listed(self._places.incoming()) if _is_name(path.name) and path.is_dir()]
-            return {path.name: tree.bytes_below(path) for path in found}
+        """What lies in quarantine, by name: bytes that are on the disk already. Nothing where it is somebody else's."""
+        sizes: dict[str, int] = {}
+        with _explained("read", self._places.incoming()), suppress(PermissionError):
+            for path in tree.listed(self._places.incoming()):
+                with suppress(FileNotFoundError):  # it was just admitted
+                    if _is_name(path.name) and path.is_dir():
+                        sizes[path.name] = tree.bytes_below(path)
+        return sizes
 
     @contextmanager
     def incoming(self, name: str) -> Iterator[Path]:

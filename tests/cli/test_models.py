@@ -291,6 +291,17 @@ def test_nothing_takes_the_name_of_a_model_of_the_catalogue(
     assert app.library_of(load_settings()).all() == []
 
 
+def test_a_pull_that_broke_off_is_listed_and_can_be_given_up(capsys: pytest.CaptureFixture[str], hub: Hub) -> None:
+    hub.faults.append(Fault("content", close_after=1_000_000, times=-1))
+    assert main(["models", "pull", FILE, "--yes"]) == 70
+    assert said(capsys, "list")["unfinished"]["small"] >= 1_000_000
+    assert main(["models", "list"]) == 0
+    assert "small: 1.0 MB fetched so far" in capsys.readouterr().out
+    assert main(["models", "remove", "small", "--yes"]) == 0
+    capsys.readouterr()
+    assert said(capsys, "list")["unfinished"] == {}
+
+
 def test_no_vault_is_made_for_a_pull(hub: Hub, home: Path) -> None:
     assert main(["models", "pull", FILE, "--yes"]) == 0
     assert [path.name for path in (home / ".local" / "share" / "offline-agent").iterdir()] == ["models"]

@@ -68,7 +68,7 @@ from offline_agent.errors import StorageError
 from offline_agent.library.store import Library
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 library = Library(Path(sys.argv[1]), lambda kind, path: None)
-print([held.name for held in library.all()], library.path_of(library.find("m")).read_bytes(), library.free() > 0)
+print([held.name for held in library.all()], library.path_of(library.find("m")).read_bytes(), library.free() > 0, library.unfinished())
 try:
     library.remove("m")
 except StorageError as error:
@@ -85,7 +85,7 @@ def test_a_library_of_somebody_else_can_be_used(tmp_path: Path) -> None:
         if above.owner() == "root" and above.is_relative_to(tmp_path.parents[2]):
             above.chmod(above.stat().st_mode | 0o055)
     run = subprocess.run([sys.executable, "-c", SCRIPT, str(shared)], capture_output=True, text=True, check=True)
-    assert f"['m'] {OLD!r} True" in run.stdout
+    assert f"['m'] {OLD!r} True {{}}" in run.stdout
     assert "refused" in run.stdout
 
 
