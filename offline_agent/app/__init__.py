@@ -44,7 +44,7 @@ from offline_agent.app.shelf import (
     remove_model,
 )
 from offline_agent.app.stored import CHROMA, ENDPOINT
-from offline_agent.app.unbundle import Places, Verified, install_bundle, install_models, verify_bundle
+from offline_agent.app.unbundle import Installing, Verified, install_bundle, install_models, verify_bundle
 from offline_agent.app.vault import end_index_workers, existing_keeper, forget_gone, keeper_of, open_kept, open_vault
 from offline_agent.bundle.order import Made
 from offline_agent.library.imports import Imported, Imports
@@ -93,13 +93,13 @@ __all__ = [
     "How",
     "Imported",
     "Imports",
+    "Installing",
     "Keeper",
     "Key",
     "Machine",
     "Made",
     "OpenVault",
     "Part",
-    "Places",
     "Plan",
     "Planned",
     "Program",

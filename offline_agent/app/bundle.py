@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from offline_agent import __version__
-from offline_agent.app.library import catalogue_of, library_of, own_list
+from offline_agent.app.cards import packed_cards
+from offline_agent.app.library import catalogue_of, library_of
 from offline_agent.bundle.bootstrap.key import PublicKey
 from offline_agent.bundle.order import Made, Order
 from offline_agent.environment import surroundings
@@ -109,7 +110,7 @@ def plan_bundle(settings: Settings, wish: Wish, scratch: Path, say: Say) -> Plan
         version=__version__,
         models=tuple(held),
         default_model=_default(wish.default, [holding for holding, _ in held], catalogue),
-        cards=_own_cards(settings, [holding.name for holding, _ in held]),
+        cards=packed_cards(settings, [holding.name for holding, _ in held]),
         targets=_targets(wish) if wish.program else (),
         pins=read_pins(_lock(settings)) if wish.program else {},
         wheels=wish.wheels,
@@ -186,22 +187,3 @@ def _lock(settings: Settings) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"The list of versions {path} cannot be read: {error}. Install the program again.") from None
-
-
-def _own_cards(settings: Settings, names: Sequence[str]) -> bytes:
-    """The entries of the person's own list for models that are packed, as they wrote them. One that names a place on this machine
-    is left out."""
-    import tomlkit
-
-    own = own_list(settings)
-    if not names or not own.exists():
-        return b""
-    document = tomlkit.parse(own.read_text(encoding="utf-8"))  # catalogue_of has read it before
-    for part in ("models", "embedders"):
-        table = document.get(part, {})
-        for name in list(table):
-            if name not in names or "source" not in table[name] or table[name].get("file"):
-                del table[name]
-        if part in document and not table:
-            del document[part]
-    return document.as_string().encode() if document.keys() else b""

@@ -4,25 +4,24 @@ bundle/bootstrap, which calls this one with `bundle install --only-models`.
     bundle -> holdings -> library -> the person's own list -> the default model
 """
 
-import os
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from offline_agent.app.cards import add_cards, read_cards
 from offline_agent.app.configure import CONFIG, MODEL, write_setting
-from offline_agent.app.library import catalogue_of, library_of, lists_are_fixed, own_list
+from offline_agent.app.library import catalogue_of, library_of
 from offline_agent.bundle.bootstrap.archive import Bundle
 from offline_agent.bundle.bootstrap.key import PublicKey, read_key
-from offline_agent.bundle.order import CARDS
 from offline_agent.environment import surroundings
-from offline_agent.errors import BundleBroken, Denied, StorageError
+from offline_agent.errors import BundleBroken, BundleError, Denied, ModelMismatch, UsageError
 from offline_agent.library.store import Library
-from offline_agent.llm.catalogue import is_vouched_for, load_catalogue, pins
+from offline_agent.llm.catalogue import Catalogue, check_held, is_vouched_for, pins
 from offline_agent.models import Holding
 from offline_agent.settings import ModelSettings, Settings
 
@@ -63,39 +62,51 @@ def verify_bundle(path: Path, key: Path, progress: Progress) -> Verified:
         )
 
 
-class Places(NamedTuple):
-    """Where the program of a bundle goes, and the link that starts it; None for where they usually do."""
+class Installing(NamedTuple):
+    """Where the program of a bundle goes, and the link that starts it; None for where they usually do. Whether its `models` are
+    taken in, and whether it may take the place of a newer version."""
 
     to: Path | None = None
     bin: Path | None = None
+    models: bool = True
+    older: bool = False
 
 
-def install_bundle(path: Path, key: Path, places: Places, models: bool, say: Say) -> None:
+def install_bundle(path: Path, key: Path, wanted: Installing, say: Say) -> None:
     """Installs program and models as install.pyz does. Raises what that does."""
     from offline_agent.bundle.bootstrap.install import Order, default_places, install
 
     environ = surroundings()
-    to, bin_directory = default_places(Path(environ["HOME"]))
+    to, bin_directory = default_places(Path(environ["HOME"]).absolute())
     # Isolated: the directory that a person is in may hold a package of our name.
     program = (sys.executable, "-I", "-m", "offline_agent")
-    install(Order(path, key, places.to or to, places.bin or bin_directory, models, program), say, environ)
+    order = Order(path, key, wanted.to or to, wanted.bin or bin_directory, wanted.models, program, wanted.older)
+    install(order, say, environ)
 
 
 def install_models(settings: Settings, path: Path, key: Path, say: Say, progress: Progress) -> None:
     """Takes the models of a bundle into the library, its cards into the person's own list, and sets the default model where none is
-    set. What is there already is left alone. Raises what Bundle and Library do, and Denied where the policy forbids a model."""
+    set. A model that is there already is left alone; another of its name is replaced. Nothing is done before all of what the bundle
+    says was looked at. Raises what Bundle and Library do, BundleError for what gives a listed name to another model, and Denied
+    where the policy forbids a model."""
     with Bundle.open(path, read_key(key)) as bundle:
-        holdings, library = _holdings(bundle), library_of(settings)
-        _require_allowed(settings, holdings)
+        holdings, library, catalogue = _holdings(bundle), library_of(settings), catalogue_of(settings)
+        _require_allowed(settings, holdings, catalogue)
+        _require_names(library, holdings)
+        _require_same(holdings, catalogue)
+        cards = read_cards(bundle, holdings)
+        default = _default(bundle.manifest.default_model, holdings, catalogue)
         for holding in holdings:
             held = library.find(holding.name)
             if held is not None and held.files == holding.files:
                 say(f"{holding.name} is there already.")
                 continue
             _admit(bundle, library, holding, path.name, progress)
-            say(f"{holding.name} is in the library.")
-        _add_cards(settings, bundle, say)
-        _set_default(settings, bundle.manifest.default_model, say)
+            say(
+                f"{holding.name} is in the library{'' if held is None else ', in the place of the one that was there'}."
+            )
+        add_cards(settings, cards, say)
+        _set_default(settings, default, say)
 
 
 def _admit(bundle: Bundle, library: Library, holding: Holding, bundle_name: str, progress: Progress) -> None:
@@ -126,11 +137,10 @@ def _holdings(bundle: Bundle) -> tuple[Holding, ...]:
     return holdings
 
 
-def _require_allowed(settings: Settings, holdings: Sequence[Holding]) -> None:
+def _require_allowed(settings: Settings, holdings: Sequence[Holding], catalogue: Catalogue) -> None:
     """Raises Denied for a model that no list vouches for, where only listed ones may be used."""
     if not settings.library.listed_only:
         return
-    catalogue = catalogue_of(settings)
     for holding in holdings:
         card = catalogue.find(holding.name)
         hashes = {file.sha256 for file in holding.files}
@@ -141,25 +151,36 @@ def _require_allowed(settings: Settings, holdings: Sequence[Holding]) -> None:
             )
 
 
-def _add_cards(settings: Settings, bundle: Bundle, say: Say) -> None:
-    """Adds the bundle's entries to the person's own list, after those that are there. A name that is known keeps its meaning."""
-    if not any(member.name == CARDS for member in bundle.manifest.members):
-        return
-    if lists_are_fixed(settings) or settings.library.catalogue is not None:
-        say("The bundle's entries for the list of models are left out: the settings name a list of their own.")
-        return
-    try:
-        cards = tomllib.loads(bundle.read(CARDS).decode())
-    except ValueError as error:
-        raise BundleBroken(f"The bundle's list of models cannot be read: {error}. Get the bundle anew.") from None
-    known, own = catalogue_of(settings), own_list(settings)
-    new = {
-        part: {name: entry for name, entry in entries.items() if known.find(name) is None}
-        for part, entries in cards.items()
-    }
-    if any(new.values()):
-        _replace(own, _with(own, new), lambda path: load_catalogue(settings.models_directory, path))
-        say(f"{own} lists {', '.join(name for entries in new.values() for name in entries)} now.")
+def _require_names(library: Library, holdings: Sequence[Holding]) -> None:
+    """Raises UsageError and BundleBroken for what the library would know by no name, or by another."""
+    for holding in holdings:
+        if library.directory_of(holding.name).name != holding.name:
+            raise BundleBroken(
+                f"The bundle names a model {holding.name!a}, and none has capitals. Ask who made it to make it anew."
+            )
+
+
+def _require_same(holdings: Sequence[Holding], catalogue: Catalogue) -> None:
+    """Raises BundleError for a model that has the name of another here: it would be refused when it is used, and have taken the
+    place of the right one."""
+    for holding in holdings:
+        card = catalogue.find(holding.name)
+        try:
+            if card is not None:
+                check_held(card, holding)
+        except (ModelMismatch, UsageError):
+            raise BundleError(
+                f"{holding.name} of this bundle is not the {holding.name} of the catalogue here: its hash or its kind is another. "
+                "Nothing was installed. Ask who made it to pack it under another name."
+            ) from None
+
+
+def _default(name: str, holdings: Sequence[Holding], catalogue: Catalogue) -> str:
+    """The model that is to answer: one of the bundle's, or one that comes with the program. Raises BundleBroken."""
+    built_in = [card.name for card in catalogue.models.values() if card.source is None]
+    if name and name not in (*(holding.name for holding in holdings if holding.kind == "chat"), *built_in):
+        raise BundleBroken(f"The bundle has {name!a} answer, which it does not hold. Ask who made it to make it anew.")
+    return name
 
 
 def _set_default(settings: Settings, name: str, say: Say) -> None:
@@ -171,35 +192,6 @@ def _set_default(settings: Settings, name: str, say: Say) -> None:
     if name and name != ModelSettings().name and not fields & (set(chosen) | fixed):
         place = write_setting(settings, MODEL, name)
         say(f"{name} is what answers now ({MODEL.name} in {place}).")
-
-
-def _with(path: Path, added: Mapping[str, Mapping[str, Any]]) -> str:
-    """The text of a TOML file with these entries in its tables, and everything else as the person wrote it."""
-    import tomlkit
-
-    document = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
-    for part, entries in added.items():
-        for name, entry in entries.items():
-            if part not in document:
-                document[part] = tomlkit.table()
-            document[part][name] = entry
-    return tomlkit.dumps(document)
-
-
-def _replace(path: Path, text: str, check: Callable[[Path], object]) -> None:
-    """Writes a file of the person's in one step, once `check` has read it. Raises StorageError and what the check does."""
-    unfinished = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        check(unfinished)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}. Check that you own its directory, and make room."
-        ) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _counted(progress: Progress, total: int) -> Callable[[int], None]:

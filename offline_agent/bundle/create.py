@@ -10,6 +10,7 @@ came to this machine, nor from which directory.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from offline_agent.bundle.bootstrap.manifest import INSTALLER as INSTALLER_NAME
@@ -116,9 +117,12 @@ def _put_beside(out: Path, content: Content | None) -> Path | None:
     path = out.with_name(BESIDE)
     temporary = path.with_name(f".{BESIDE}.partial")
     try:
-        temporary.write_bytes(content)
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # never through a link that somebody has put there
+            file.write(content)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise StorageError(f"The bundle is made, but {path} cannot be written: {error.strerror}. Make room.") from None
     return path

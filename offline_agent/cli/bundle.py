@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -117,6 +118,7 @@ def _add_install(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--to", type=Path, metavar="DIR", help="where the program goes (default: ~/.local/opt/offline-agent)"
     )
     command.add_argument("--bin", type=Path, metavar="DIR", help="where the link to it goes (default: ~/.local/bin)")
+    command.add_argument("--older", action="store_true", help="install it also in the place of a newer version")
     only = command.add_mutually_exclusive_group()
     only.add_argument("--no-models", action="store_true", help="the program alone")
     only.add_argument("--only-models", action="store_true", help="the models alone, for this program")
@@ -271,8 +273,8 @@ def install(arguments: argparse.Namespace) -> int:
         with _megabytes("unpacking") as progress:
             app.install_models(settings_for(arguments), arguments.file, arguments.key, tell, progress)
         return 0
-    places = app.Places(arguments.to, arguments.bin)
-    app.install_bundle(arguments.file, arguments.key, places, not arguments.no_models, tell)
+    wanted = app.Installing(arguments.to, arguments.bin, not arguments.no_models, arguments.older)
+    app.install_bundle(arguments.file, arguments.key, wanted, tell)
     return 0
 
 
@@ -302,7 +304,7 @@ def _status_line() -> Iterator[Callable[[str], None]]:
         return
 
     def show(line: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{printable(line)[:100]}")
+        sys.stderr.write(f"\r\x1b[K{printable(line)[: shutil.get_terminal_size().columns - 1]}")
         sys.stderr.flush()
 
     try:

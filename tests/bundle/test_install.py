@@ -16,6 +16,7 @@ from offline_agent.bundle.bootstrap.__main__ import refusal
 from offline_agent.bundle.bootstrap.archive import Bundle
 from offline_agent.bundle.bootstrap.environment import Environment
 from offline_agent.bundle.bootstrap.fits import Here, fault_of, fits, fits_platform, here
+from offline_agent.bundle.bootstrap.install import home_of
 from offline_agent.bundle.bootstrap.manifest import Manifest, Member
 from offline_agent.bundle.installer import installer
 from offline_agent.bundle.keys import public_of
@@ -54,6 +55,7 @@ class Machine:
         self.key.write_text(public_of(SEED, "tests").line())
         self.pyz = directory / "install.pyz"
         self.pyz.write_bytes(installer())
+        (directory / "tarfile.py").write_text("raise SystemExit('a module of PYTHONPATH was run')\n")
         self.link = self.home / ".local/bin/offline-agent"
         self.opt = self.home / ".local/opt/offline-agent"
 
@@ -85,7 +87,7 @@ class Machine:
         return self.bundle(name, wheels, version=version, **how)  # type: ignore[arg-type]
 
     def command(self, bundle: Path, *options: str) -> list[str]:
-        return [*self._apart, sys.executable, "-I", str(self.pyz), str(bundle), "--key", str(self.key), *options]
+        return [*self._apart, sys.executable, str(self.pyz), str(bundle), "--key", str(self.key), *options]
 
     def environment(self, **more: str) -> dict[str, str]:
         # The names of an index and of another Python's modules must not reach what is started.
@@ -160,6 +162,14 @@ def test_interrupted_installed_again_and_upgraded(machine: Machine) -> None:
     assert machine.version() == "offline-agent 1.1"
     assert len(machine.environments()) == 3
 
+    # A stick cannot bring back what was mended since, unless the person wants it.
+    back = machine.install(first)
+    assert (back.returncode, "--older" in back.stderr) == (UsageError.exit_code, True)
+    assert machine.version() == "offline-agent 1.1"
+    assert machine.install(first, "--older", "--no-models").returncode == 0
+    assert machine.version() == "offline-agent 1.0"
+    assert machine.install(upgrade).returncode == 0
+
     # What does not start is not switched to, and does not stay.
     house = machine.directory / "bad"
     broken = [program_wheel(house, "1.2", code="raise RuntimeError('broken')\n"), *machine_pip(machine)]
@@ -225,6 +235,32 @@ def test_another_key_and_damage_are_refused_before_anything_is_made(machine: Mac
     assert (code, "is damaged" in said) == (BundleBroken.exit_code, True)
 
 
+def test_what_is_no_wheel_and_what_a_terminal_would_obey(machine: Machine) -> None:
+    odd = machine.directory / "odd.whl"
+    odd.write_bytes(b"")
+    code, said = refused(machine, machine.bundle("odd", [odd]))
+    assert (code, "odd.whl among its wheels" in said) == (BundleError.exit_code, True)
+    code, said = refused(machine, machine.bundle("red", [odd], models=({"name": "a\x1b[31m"},)))
+    assert "\x1b" not in said
+
+
+def test_a_directory_that_others_may_change(machine: Machine) -> None:
+    machine.opt.mkdir(parents=True)
+    machine.opt.chmod(0o777)
+    code, said = refused(machine, machine.small())
+    assert (code, "--to DIR" in said) == (UsageError.exit_code, True)
+
+
+def test_a_user_without_a_home_is_told_how_to_name_one(tmp_path: Path) -> None:
+    nobody = 2**31 - 7  # no system gives a person that number
+    with pytest.raises(UsageError, match="HOME=DIR"):
+        home_of({}, nobody)
+    with pytest.raises(UsageError, match="HOME=DIR"):
+        home_of({"HOME": ""}, nobody)
+    assert home_of({"HOME": str(tmp_path)}, nobody) == tmp_path
+    assert home_of({}, 0).is_absolute()
+
+
 def test_a_missing_and_a_short_part_are_named(machine: Machine) -> None:
     first = machine.small("parts", split=1_000_000)
     second = first.with_name(first.name.replace(".001-", ".002-"))
@@ -263,6 +299,13 @@ def test_what_has_the_name_of_the_link_stays(machine: Machine) -> None:
     done = machine.install(machine.small())
     assert (done.returncode, "--bin DIR" in done.stderr) == (UsageError.exit_code, True)
     assert machine.link.read_text() == "mine"
+    assert not machine.opt.exists()
+
+
+def test_a_link_that_cannot_be_made_is_told_before_anything_is(machine: Machine, mounted: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    code, said = refused(machine, machine.small(), "--bin", str(mounted))
+    assert (code, "--bin DIR" in said) == (StorageError.exit_code, True)
     assert not machine.opt.exists()
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 import venv
 import zipfile
@@ -25,7 +26,7 @@ from offline_agent.bundle.bootstrap.fits import WHEELS, Here, fits
 from offline_agent.bundle.bootstrap.manifest import Manifest
 from offline_agent.bundle.bootstrap.run import run
 from offline_agent.bundle.bootstrap.shown import percentage
-from offline_agent.errors import BundleBroken, BundleError, InUse, StorageError
+from offline_agent.errors import BundleBroken, BundleError, InUse, StorageError, UsageError
 
 PROGRAM = "offline-agent"
 MARK = "bundle.json"
@@ -52,6 +53,14 @@ class Environment:
         if not _NAME.fullmatch(directory.name):
             raise BundleBroken("The bundle names no version of the program that could be one. Get the bundle anew.")
         return cls(directory, manifest.version, digest)
+
+    @classmethod
+    def version_of(cls, directory: Path) -> str:
+        """The version in an environment that is whole; "" where it does not say."""
+        try:
+            return str(json.loads((directory / MARK).read_text(encoding="utf-8"))["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     @property
     def program(self) -> Path:
@@ -83,7 +92,8 @@ class Environment:
 
     def _fill(self, bundle: Bundle, machine: Here, environ: Mapping[str, str]) -> None:
         unpacked = self.directory / _UNPACKED
-        unpacked.mkdir(parents=True)
+        self.directory.mkdir()  # raises where somebody else was quicker
+        unpacked.mkdir(mode=0o700)  # nobody comes between the hash of a wheel and pip
         wanted = {f"{WHEELS}{name}" for name in _wheels(bundle.manifest) if fits(name, machine)}
         with percentage("unpacking", bundle.size_of(wanted.__contains__)) as progress:
             bundle.extract(unpacked, wanted.__contains__, progress, below=WHEELS)
@@ -104,6 +114,7 @@ class Environment:
             raise BundleError("The bundle lacks pip, which installs the others. Ask who made it to make it anew.")
         looking = [
             "--no-index",
+            "--only-binary=:all:",
             "--find-links",
             str(wheels),
             "--no-cache-dir",
@@ -135,9 +146,11 @@ def is_environment(directory: Path) -> bool:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """One installation at a time. Raises InUse, and StorageError where `directory` cannot be made."""
+    """One installation at a time. Raises InUse, StorageError where `directory` cannot be made, and UsageError where others could
+    put something else in the place of what is installed there."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        _require_own(directory)
         file = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unwritable(directory, error) from None
@@ -148,6 +161,15 @@ def locked(directory: Path) -> Iterator[None]:
         raise InUse(f"Another installation into {directory} is going on. Wait for it to end.") from None
     finally:
         os.close(file)
+
+
+def _require_own(directory: Path) -> None:
+    status = directory.stat()
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & stat.S_IWOTH:
+        raise UsageError(
+            f"{directory} is another user's, or anybody may write there: they could change what is installed. Choose a directory "
+            "of your own: --to DIR."
+        )
 
 
 def _wheels(manifest: Manifest) -> Iterable[str]:

@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from offline_agent.bundle.bootstrap.manifest import Manifest
+from offline_agent.bundle.bootstrap.names import shown
 
 WHEELS = "wheels/"
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _VERSIONED = re.compile(r"(manylinux|musllinux|macosx)_(\d+)_(\d+)_(\w+)")
 _UNIVERSAL = {"universal2": ("arm64", "x86_64"), "intel": ("x86_64",)}
 _NAME = re.compile(r"[-_.]+")
+_WHEEL = re.compile(r"[^-/]+-[^-/]+(-\d[^-/]*)?-[^-/]+-[^-/]+-[^-/]+\.whl")  # PEP 427
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def fault_of(manifest: Manifest, machine: Here) -> str:
     wheels = [member.name.removeprefix(WHEELS) for member in manifest.members if member.name.startswith(WHEELS)]
     if not wheels:
         return ""
+    if odd := [name for name in wheels if not _WHEEL.fullmatch(name)]:
+        return f"The bundle has {shown(odd[0])} among its wheels, and that is none: ask who made it to make it anew."
     made_for = f"Python {manifest.python} on {' or '.join(manifest.platforms)}"
     if machine.implementation != "cpython" or manifest.python != ".".join(map(str, machine.python)):
         return (
@@ -67,6 +71,7 @@ def fitting(wheels: Iterable[str], machine: Here) -> list[str]:
 
 
 def fits(wheel: str, machine: Here) -> bool:
+    """Of a file name that is a wheel's."""
     pythons, abis, platforms = wheel.removesuffix(".whl").split("-")[-3:]
     return any(
         _fits_python(python, abi, machine) and fits_platform(tag, machine)

@@ -11,8 +11,11 @@ goes wrong, what was installed before is what starts. Older environments stay, s
 
 import argparse
 import os
+import pwd
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +24,11 @@ from offline_agent.bundle.bootstrap.environment import Environment, locked
 from offline_agent.bundle.bootstrap.fits import WHEELS, fault_of, here
 from offline_agent.bundle.bootstrap.key import PublicKey, read_key
 from offline_agent.bundle.bootstrap.link import Link
+from offline_agent.bundle.bootstrap.names import shown
 from offline_agent.bundle.bootstrap.run import clean, run_shown
 from offline_agent.bundle.bootstrap.shown import percentage
-from offline_agent.errors import AgentError, BundleError
+from offline_agent.bundle.bootstrap.versions import is_older
+from offline_agent.errors import AgentError, BundleError, UsageError
 
 COMMAND = "offline-agent"
 Say = Callable[[str], None]
@@ -33,7 +38,8 @@ _STOPPED = 130
 @dataclass(frozen=True)
 class Order:
     """What is wanted: `to` holds the environments, `bin` gets the link. `program` is what installs the models of a bundle that has
-    no program in it; by default the one that the link starts."""
+    no program in it; by default the one that the link starts. Unless it may be `older`,
+    what is installed is no older than what that is."""
 
     bundle: Path
     key: Path
@@ -41,20 +47,28 @@ class Order:
     bin: Path
     models: bool = True
     program: tuple[str, ...] = ()
+    older: bool = False
 
 
 def default_places(home: Path) -> tuple[Path, Path]:
-    """Where environments and the link go unless the person says otherwise."""
+    """Where environments and the link go unless the person says otherwise. `home` is absolute."""
     return home / ".local" / "opt" / COMMAND, home / ".local" / "bin"
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs install.pyz and returns its exit code; what goes wrong is one line on standard error."""
-    to, bin_directory = default_places(Path.home())
-    arguments = _parser(to, bin_directory).parse_args(argv)
-    order = Order(arguments.file, arguments.key, arguments.to, arguments.bin, not arguments.no_models)
     try:
-        install(order, _tell, os.environ)
+        home = home_of(os.environ, os.getuid())
+        arguments = _parser(*default_places(home)).parse_args(argv)
+        order = Order(
+            arguments.file,
+            arguments.key,
+            arguments.to,
+            arguments.bin,
+            not arguments.no_models,
+            older=arguments.older,
+        )
+        install(order, _tell, {**os.environ, "HOME": str(home)})
     except AgentError as error:
         _tell(str(error))
         return error.exit_code
@@ -64,17 +78,27 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def home_of(environ: Mapping[str, str], user: int) -> Path:
+    """The home directory of the user of that number. Raises UsageError where it is not known."""
+    try:
+        return Path(environ.get("HOME") or pwd.getpwuid(user).pw_dir).absolute()
+    except KeyError:
+        raise UsageError("This user has no home directory. Say where it is: HOME=DIR python3 install.pyz ...") from None
+
+
 def install(order: Order, say: Say, environ: Mapping[str, str]) -> None:
     """Installs the program and the models of a bundle. A second time it is quick and changes nothing. Raises BundleError and what
-    Bundle does, StorageError, UsageError for a link that is not this program's, InUse, and BundleError for models that the program
-    did not take."""
+    Bundle does, StorageError, UsageError for a link that is not this program's and for a version older than what it starts, InUse,
+    and BundleError for models that the program did not take."""
     key = read_key(order.key)
     environ = clean(environ)
-    with Bundle.open(order.bundle, key) as bundle:
+    with _nobody_else_writes(), Bundle.open(order.bundle, key) as bundle:
         say(_introduction(bundle, key))
         _require_fitting(bundle)
         link = Link(order.bin / COMMAND)
         link.check()
+        if _has_program(bundle) and not order.older:
+            _require_no_older(bundle.manifest.version, link.version())
         say("every hash in it is checked first.")
         with percentage("checking", bundle.size_of(lambda name: True)) as progress:
             bundle.check(progress)
@@ -117,6 +141,26 @@ def _require_fitting(bundle: Bundle) -> None:
         raise BundleError(fault)
 
 
+def _require_no_older(version: str, present: str) -> None:
+    """An older bundle is as well signed as it ever was: who has no key can still bring back what was mended since."""
+    if is_older(version, present):
+        raise UsageError(
+            f"This bundle has offline-agent {version}, and {present} is installed, which is newer: what was mended since would be "
+            "broken again. Nothing was installed. If that is what you want, say --older."
+        )
+
+
+@contextmanager
+def _nobody_else_writes() -> Iterator[None]:
+    """Whatever the umask is, what is made in the block can be changed by its owner and their group alone."""
+    before = os.umask(0o077)
+    os.umask(before | 0o002)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _has_program(bundle: Bundle) -> bool:
     return any(member.name.startswith(WHEELS) for member in bundle.manifest.members)
 
@@ -130,7 +174,7 @@ def _introduction(bundle: Bundle, key: PublicKey) -> str:
 
 def _conclusion(order: Order, link: Path, environ: Mapping[str, str]) -> str:
     listed = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep)]
-    start = COMMAND if order.bin.absolute() in listed else str(link)
+    start = COMMAND if order.bin.absolute() in listed else shlex.quote(str(link))
     return f"done. Start it in a repository: {start} chat"
 
 
@@ -160,7 +204,9 @@ def add_places(parser: argparse.ArgumentParser, to: Path, bin_directory: Path) -
         help="where the link to it goes (default: %(default)s)",
     )
     parser.add_argument("--no-models", action="store_true", help="install the program alone")
+    parser.add_argument("--older", action="store_true", help="install it also in the place of a newer version")
 
 
 def _tell(sentence: str) -> None:
-    print(f"offline-agent: {sentence}", file=sys.stderr, flush=True)
+    # A name in a bundle was chosen by somebody else, and a terminal obeys what it is sent.
+    print(f"offline-agent: {shown(sentence)}", file=sys.stderr, flush=True)

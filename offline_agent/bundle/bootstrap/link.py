@@ -5,7 +5,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from offline_agent.bundle.bootstrap.environment import is_environment
+from offline_agent.bundle.bootstrap.environment import Environment, is_environment
 from offline_agent.errors import BundleError, StorageError, UsageError
 
 
@@ -16,14 +16,21 @@ class Link:
         self.path = path.absolute()
 
     def check(self) -> None:
-        """Raises UsageError where something else than a link of this installer's has the name."""
+        """Raises UsageError where something else than a link of this installer's has the name, and StorageError where no link can
+        be made: before anything is installed."""
         if not os.path.lexists(self.path):
+            self._require_writable()
             return
         if not self.path.is_symlink() or (self.path.exists() and not is_environment(self.path.resolve().parent.parent)):
             raise UsageError(
                 f"{self.path} is there already, and no bundle was installed under it. Move it away, or have the link elsewhere: "
                 "--bin DIR."
             )
+        self._require_writable()
+
+    def version(self) -> str:
+        """Of what it starts now; "" where there is nothing that says."""
+        return Environment.version_of(self.path.resolve().parent.parent) if self.path.exists() else ""
 
     def set(self, program: Path) -> None:
         """Has it start `program`. At every moment one of the two is started. Raises StorageError."""
@@ -48,3 +55,11 @@ class Link:
                 "`offline-agent bundle install` where it is installed in another way."
             )
         return (str(self.path),)
+
+    def _require_writable(self) -> None:
+        there = next(place for place in self.path.parents if place.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise StorageError(
+                f"{there} cannot be written, and the link that starts the program goes there. Check its owner, or have the link "
+                "elsewhere: --bin DIR."
+            )
