@@ -22,8 +22,11 @@ _WEIGHTS = ".safetensors"
 _RUN = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".h5", ".py", ".so", ".dll"})
 """Endings of files that are code, or run code when they are opened."""
 _LENGTH = struct.Struct("<Q")
-_LONGEST = 100_000_000  # bytes of a header: what the format allows
-_LARGEST_JSON = 64_000_000  # bytes; tokenizers of 250,000 words have twenty
+_LONGEST = 16_000_000
+"""Bytes of a header. The format allows 100 MB, and a hostile one of 90 MB took 2.3 GB to read; those of embedders have some kB."""
+_LARGEST_JSON = 64_000_000  # bytes; tokenizers of 250,000 words have thirty
+_READ_JSON = 16_000_000
+"""Bytes of JSON that is read, for the same reason. What is longer can be a tokenizer alone; its hash tells whether it is whole."""
 
 
 def check_model(kind: Kind, path: Path) -> None:
@@ -64,8 +67,11 @@ def _within(path: Path, directory: Path) -> str:
 
 def _fault_of_json(path: Path) -> str:
     try:
-        if path.stat().st_size > _LARGEST_JSON:
+        size = path.stat().st_size
+        if size > (_LARGEST_JSON if path.name == _TOKENIZER else _READ_JSON):
             return "it is too large for JSON of a model"
+        if size > _READ_JSON:
+            return ""
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return f"it cannot be read ({error.strerror})"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from offline_agent.app.checks import check_model
-from offline_agent.errors import Denied, EmbedderError, ModelMissing, UsageError
+from offline_agent.errors import Denied, EmbedderError, ModelMismatch, ModelMissing, UsageError
 from offline_agent.library.store import Library
 from offline_agent.llm.catalogue import (
     OWN,
@@ -103,7 +103,22 @@ def _named(settings: Settings, catalogue: Catalogue) -> Chosen:
     if holding.kind != "chat":
         raise UsageError(f"{name} is a model for {holding.kind} and cannot answer. Name a language model.")
     path, known = library.path_of(holding), catalogue.of_holding(holding)
+    _check_there(holding, path)
     return Chosen(_allowed(card_held(known, holding, path), known, settings), path, checked=True)
+
+
+def _check_there(holding: Holding, path: Path) -> None:
+    """Raises ModelMissing or ModelMismatch for a file of the library that is no more what came. What may not be read is told by who
+    opens it."""
+    mend = f"Pull or import {holding.name} again; `offline-agent models verify {holding.name}` says all that is wrong."
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise ModelMissing(f"{path} is gone from the library. {mend}") from None
+    except OSError:
+        return
+    if size != holding.files[0].size:
+        raise ModelMismatch(f"{path} has {size:,} bytes, and had {holding.files[0].size:,} when it came. {mend}")
 
 
 def _held_at(path: Path, library: Library, directory: Path) -> Holding | None:

@@ -114,14 +114,16 @@ def removable(settings: Settings, name: str) -> Removable:
     """What would be removed. Raises UsageError for what is not in the library."""
     library, card = library_of(settings), catalogue_of(settings).find(name)
     holding, left = library.find(name), library.unfinished().get(name.lower(), 0)
-    if card is not None and card.source is None and holding is None:
+    comes_along = card is not None and card.source is None
+    if comes_along and holding is None:
         raise UsageError(f"{name} is part of the program and cannot be removed. Choose another: `models default NAME`.")
     if not library.directory_of(name).exists() and not left:
         raise UsageError(
             f"There is no model {name} in {settings.library_directory}: `models list --installed` says what is."
         )
     known = holding and _of_holding(settings, catalogue_of(settings), holding, Memory(free=0))
-    return Removable(name.lower(), left + (holding.size if holding else 0), known.use if known else None)
+    use = known.use if known and not comes_along else None  # what is part of the program stays in use
+    return Removable(name.lower(), left + (holding.size if holding else 0), use)
 
 
 def remove_model(settings: Settings, name: str) -> int:

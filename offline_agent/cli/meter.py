@@ -24,6 +24,7 @@ class Meter:
         self._shown = sys.stderr.isatty()
         self._began = self._last = time.monotonic()
         self._first: int | None = None
+        self._written = 0
 
     def move(self, done: int, total: int) -> None:
         """So many bytes are done, of so many; ten times a second at most."""
@@ -40,8 +41,11 @@ class Meter:
         """The same, as measured elsewhere."""
         if self._shown:
             columns = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r{line(self._title, done, total, rate, left, note, columns):<{columns}}")
+            text = line(self._title, done, total, rate, left, note, columns)
+            # No blanks behind it but over the last one: the ^C of a person is to stand on the same line, or it is not wiped.
+            sys.stderr.write(f"\r{text:<{min(self._written, columns)}}")
             sys.stderr.flush()
+            self._written = len(text)
 
     def clear(self) -> None:
         if self._shown:

@@ -136,7 +136,9 @@ def _stopped(plan: app.Plan, done: int) -> str:
 def described(plan: app.Plan, settings: Settings) -> Iterator[str]:
     """What is going to happen."""
     yield f"{plan.name}: {_KINDS[plan.kind]}, licence {plan.licence or 'not told'}"
-    yield f"  from      {plan.origin}{f' at {plan.revision}' if plan.revision else ''}"
+    yield f"  from      {plan.origin}"
+    if plan.revision:
+        yield f"  revision  {plan.revision}"
     if plan.here is not None:
         return
     size = file_size(plan.size) if plan.size else "an unknown number of bytes"

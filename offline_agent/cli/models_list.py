@@ -101,7 +101,7 @@ def table(entries: Sequence[app.Entry], settings: Settings) -> Iterator[str]:
 def unfinished(sizes: Mapping[str, int]) -> Iterator[str]:
     """A line for each model of which a part was fetched: the bytes of that, by name."""
     for name, size in sizes.items():
-        yield f"{name}: {file_size(size)} fetched so far. To pull it again goes on from there; `models remove {name}` gives it up."
+        yield f"{name}: {file_size(size)} so far. `models pull` goes on from there, `models remove {name}` gives it up."
 
 
 def _row(entry: app.Entry, longest: int, with_licence: bool, settings: Settings) -> str:

@@ -16,6 +16,7 @@ def test_what_is_sound_is_taken(tmp_path: Path) -> None:
     check_model("chat", POCKET)
     check_model("embedding", write_embedder(tmp_path / "e"))
     check_model("reranking", write_embedder(tmp_path / "r"))
+    check_model("embedding", write_embedder(tmp_path / "large", tokenizer_json=b'{"a": "' + b"x" * 30_000_000 + b'"}'))
 
 
 def test_no_gguf_is_no_language_model(tmp_path: Path) -> None:
@@ -39,7 +40,9 @@ def test_what_runs_code_is_refused(tmp_path: Path, name: str) -> None:
         ("config.json", b'{"auto_map": {"AutoModel": "x.Y"}}', "wants Python code"),
         ("config.json", b"{", "no JSON"),
         ("config.json", b"[" * 100_000, "no JSON"),
+        ("config.json", b'{"a": "' + b"x" * 16_000_000 + b'"}', "too large"),
         ("model.safetensors", b"", "no safetensors header"),
+        ("model.safetensors", struct.pack("<Q", 16_000_001) + b"{}", "no safetensors header"),
         ("model.safetensors", safetensors()[:-1], "bytes where its header says"),
         ("model.safetensors", struct.pack("<Q", 1 << 60) + b"{}", "no safetensors header"),
         ("model.safetensors", struct.pack("<Q", 2) + b"[]", "damaged"),

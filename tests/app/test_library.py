@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from offline_agent.app.embedders import Embedders
-from offline_agent.app.library import catalogue_of, choose_model, directory_of, embedder_of, is_name, model_of, own_list
+from offline_agent.app.library import (
+    catalogue_of,
+    choose_model,
+    directory_of,
+    embedder_of,
+    is_name,
+    library_of,
+    model_of,
+    own_list,
+)
 from offline_agent.app.shelf import card_file, entries_of, entry_of, make_default, removable, remove_model
 from offline_agent.errors import (
     Denied,
@@ -58,6 +67,16 @@ def test_what_is_held_under_a_listed_name_must_be_what_is_listed(settings: Setti
     admit_pocket(settings, "qwen3-8b")
     with pytest.raises(ModelMismatch, match=r"another .* under the name qwen3-8b"):
         model_of(named(settings, "qwen3-8b"))
+
+
+def test_what_changed_in_the_library_since_it_came_is_told(settings: Settings) -> None:
+    path = library_of(settings).path_of(admit_pocket(settings, "mine"))
+    os.truncate(path, 5_000_000)
+    with pytest.raises(ModelMismatch, match=r"5,000,000 bytes.*Pull or import mine again"):
+        model_of(named(settings, "mine"))
+    path.unlink()
+    with pytest.raises(ModelMissing, match=r"gone from the library.*models verify mine"):
+        model_of(named(settings, "mine"))
 
 
 def test_an_embedder_cannot_answer(settings: Settings) -> None:

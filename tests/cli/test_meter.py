@@ -1,14 +1,30 @@
 """How far something is, in a line that fits."""
 
+import io
+from contextlib import redirect_stderr
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_agent.cli.meter import duration, line
+from offline_agent.cli.meter import duration, line, meter
 
 
 def test_a_line_has_a_bar_and_what_is_left() -> None:
     said = line("qwen", 1_500_000_000, 3_000_000_000, 50_000_000.0, 30.0, "", 100)
     assert said == "qwen  [##############...............]   50 %  1.5 GB of 3.0 GB  50.0 MB/s  30 s left"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_leaves_room_for_a_key_and_wipes_the_longer_one_before() -> None:
+    with redirect_stderr(Terminal()) as shown, meter("x") as made:
+        made.show(1000, 0, note="a long note")
+        made.show(1000, 0)
+        made.show(2000, 0)
+    assert shown.getvalue().split("\r")[1:4] == ["x  1 kB  a long note", "x  1 kB             ", "x  2 kB"]
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -296,7 +296,7 @@ def test_a_pull_that_broke_off_is_listed_and_can_be_given_up(capsys: pytest.Capt
     assert main(["models", "pull", FILE, "--yes"]) == 70
     assert said(capsys, "list")["unfinished"]["small"] >= 1_000_000
     assert main(["models", "list"]) == 0
-    assert "small: 1.0 MB fetched so far" in capsys.readouterr().out
+    assert "small: 1.0 MB so far." in capsys.readouterr().out
     assert main(["models", "remove", "small", "--yes"]) == 0
     capsys.readouterr()
     assert said(capsys, "list")["unfinished"] == {}
