@@ -208,11 +208,13 @@ def house(directory: Path) -> dict[str, str]:
     return {"offline-agent": "1.0", "pip": "26.3", **dict.fromkeys(names, "1.0")}
 
 
-def kept_program(index: Path, kept: Path) -> Path:
-    """The directory `kept` with the program's wheel, which comes from no index."""
+def kept_of(index: Path, kept: Path, *names: str) -> Path:
+    """The directory `kept` with the program's wheel, which comes from no index, and those of these names. pip, which takes a second
+    each time, is not asked for what is there."""
     kept.mkdir()
-    [path] = index.glob("offline_agent*")
-    path.rename(kept / path.name)
+    for name in ("offline_agent", "pip", *names):
+        [path] = index.glob(f"{name}-*.whl")
+        path.rename(kept / path.name)
     return kept
 
 
@@ -248,7 +250,7 @@ def test_wheels_are_fetched_kept_and_built_where_there_is_only_a_source(tmp_path
     pins = house(index)
     (index / "loop-1.0-py3-none-any.whl").unlink()
     source(index, "loop")
-    kept_program(index, kept)
+    kept_of(index, kept)
     lines: list[str] = []
     found = collect([HERE], pins, kept, tmp_path, Pip(offline(index), say=lines.append))
     assert [one.name for one in found] == ["loop", "offline-agent", "pip", "web"]
@@ -264,7 +266,7 @@ def test_wheels_are_fetched_kept_and_built_where_there_is_only_a_source(tmp_path
 def test_what_nobody_has_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     pins = house(tmp_path / "index")
     (tmp_path / "index" / "loop-1.0-py3-none-any.whl").unlink()
-    kept = kept_program(tmp_path / "index", tmp_path / "kept")
+    kept = kept_of(tmp_path / "index", tmp_path / "kept", "web")
     with pytest.raises(BundleError, match=r"pip could not fetch the source of loop 1.0.*--wheels DIR"):
         collect([HERE], pins, kept, tmp_path, Pip(offline(tmp_path / "index")))
 
@@ -274,7 +276,7 @@ def test_for_another_machine_nothing_is_built(tmp_path: Path) -> None:
     pins = house(index)
     (index / "loop-1.0-py3-none-any.whl").unlink()
     source(index, "loop")
-    kept = kept_program(index, tmp_path / "kept")
+    kept = kept_of(index, tmp_path / "kept", "web")
     with pytest.raises(
         BundleError, match=r"no wheel of loop==1.0 for Python 3.11 on manylinux_2_28_x86_64. Build it on such"
     ):

@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from offline_agent.bundle.collect import INSTALLER_VERSION, PROGRAM
@@ -67,7 +68,8 @@ def program_wheel(
 
 
 def pip_wheel(directory: Path) -> Path:
-    """The pip that runs here as a wheel, under the version that bundles have."""
+    """The pip that runs here as a wheel, under the version that bundles have. It has the compiled modules in the place of their
+    sources, where there are any: Python keeps no byte code of what it runs from a zip file, and compiling takes most of a run."""
     here = distribution("pip")
     about = f"pip-{INSTALLER_VERSION}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: pip\nVersion: {INSTALLER_VERSION}\nLicense: MIT\n"
@@ -76,7 +78,12 @@ def pip_wheel(directory: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(map(str, here.files or ())):
             if file.startswith("pip/") and "__pycache__" not in file:
-                archive.writestr(zipfile.ZipInfo(file, MOMENT), Path(str(here.locate_file(file))).read_bytes())
+                source = Path(str(here.locate_file(file)))
+                compiled = Path(cache_from_source(str(source))) if source.suffix == ".py" else source
+                kept, name = (
+                    (compiled, Path(file).with_suffix(compiled.suffix)) if compiled.exists() else (source, file)
+                )
+                archive.writestr(zipfile.ZipInfo(str(name), MOMENT), kept.read_bytes())
         archive.writestr(zipfile.ZipInfo(f"{about}/METADATA", MOMENT), metadata)
         archive.writestr(zipfile.ZipInfo(f"{about}/RECORD", MOMENT), "")
     return path

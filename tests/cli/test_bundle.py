@@ -1,5 +1,6 @@
 """Bundles as a person makes them, looks at them and takes them in on another machine: here, in another home."""
 
+import hashlib
 import io
 import json
 import os
@@ -13,8 +14,12 @@ import pytest
 
 from offline_agent import __version__
 from offline_agent.app import library_of, open_vault, signing_key
+from offline_agent.bundle.bootstrap.manifest import Manifest
+from offline_agent.bundle.keys import public_of
+from offline_agent.bundle.write import Content, member_of, write_bundle
 from offline_agent.cli import main
 from offline_agent.errors import (
+    AgentError,
     BundleBroken,
     BundleError,
     BundleUntrusted,
@@ -27,12 +32,13 @@ from offline_agent.settings import find_declarations, load_settings
 from tests.bundle.wheelhouse import program_wheel
 from tests.cli.typed import typed
 
+SEED = bytes(range(32))
 POCKET = find_declarations() / "models" / "pocket.gguf"
 OWN = """\
-# my models
+# my models; the token is hf_123
 [models.tiny]
 licence = "Apache-2.0"     # as its author says
-source = { url = "https://example.org/tiny.gguf", files = [{ name = "tiny.gguf" }] }
+source = { url = "https://ann:secret@example.org/tiny.gguf", files = [{ name = "tiny.gguf" }] }
 
 [models.elsewhere]
 source = { url = "https://example.org/other.gguf", files = [{ name = "other.gguf" }] }
@@ -157,7 +163,8 @@ def test_models_travel_with_their_cards(key: Path, tiny: Holding, tmp_path: Path
     listed = (config / "models.toml").read_text()
     assert listed.startswith("# theirs\n")
     assert "Apache-2.0" in listed
-    assert "elsewhere" not in listed
+    assert "https://example.org/tiny.gguf" in listed
+    assert not [word for word in ("elsewhere", "hf_123", "secret", "as its author") if word in listed]
     assert "local.gguf" not in listed
     assert (config / "config.toml").read_text() == '# mine\n[log]\ndays = 3\n\n[model]\nname = "tiny"\n'
 
@@ -187,6 +194,70 @@ def test_a_choice_of_ones_own_stays(key: Path, tiny: Holding, tmp_path: Path) ->
     bare = there(tmp_path, "bare")
     assert said("bundle", "install", str(tmp_path / "second"), "--key", str(key), env=bare).returncode == 0
     assert not (tmp_path / "bare/.config/offline-agent/config.toml").exists()
+
+
+# --- signed, and still not believed ------------------------------------------------------------------------------------
+
+
+def signed(
+    out: Path, model: str = "tiny", card: str = "", default: str = "", listed: str | None = None, seed: bytes = SEED
+) -> Path:
+    """A bundle as somebody makes it who has the key and means ill, or errs: with the built-in model under that name."""
+    file = HeldFile(name="tiny.gguf", size=POCKET.stat().st_size, sha256=hash_file(POCKET))
+    holding = Holding(name=listed or model, kind="chat", files=(file,), trust="hub", origin="")
+    contents: dict[str, Content] = {f"models/{model}/tiny.gguf": POCKET}
+    if card:
+        contents["catalogue/models.toml"] = card.encode()
+    members = tuple(member_of(name, content) for name, content in contents.items())
+    manifest = Manifest("0.1.0", "", (), (holding.model_dump(mode="json"),), default, members)
+    return write_bundle(out, manifest, contents, seed)[0]
+
+
+SOURCE = 'source = { url = "https://example.org/a.gguf", files = [{ name = "a.gguf" }] }'
+
+
+@pytest.mark.parametrize(
+    ("how", "told", "code"),
+    [
+        ({"model": "Tiny"}, "'Tiny'", BundleBroken),
+        ({"model": "a/b"}, "'a/b'", UsageError),
+        ({"listed": "../tiny"}, "does not hold what it says", BundleBroken),
+        ({"model": "qwen2.5-coder-0.5b"}, "not the qwen2.5-coder-0.5b of the catalogue", BundleError),
+        ({"default": "/etc/passwd"}, "'/etc/passwd'", BundleBroken),
+        ({"default": "qwen2.5-coder-0.5b"}, "which it does not hold", BundleBroken),
+        ({"card": f"[models.other]\n{SOURCE}\n"}, "'other' is not about one of its models", BundleBroken),
+        ({"card": f"[embedders.tiny]\n{SOURCE}\n"}, "'tiny' is not about", BundleBroken),
+        ({"card": f'[models.tiny]\nfile = "/etc/passwd"\n{SOURCE}\n'}, "'tiny' is not about", BundleBroken),
+        ({"card": '[models.tiny]\nlicence = "MIT"\n'}, "'tiny' is not about", BundleBroken),
+        ({"card": f"[models.tiny]\nunknown = 1\n{SOURCE}\n"}, "list of models cannot be used", BundleBroken),
+        ({"card": "models = 3\n"}, "list of models cannot be used", BundleBroken),
+        ({"card": "[models]\ntiny = 3\n"}, "list of models cannot be used", BundleBroken),
+        ({"card": "[["}, "list of models cannot be used", BundleBroken),
+        ({"card": "a = " + "[" * 9999}, "list of models cannot be used", BundleBroken),
+    ],
+)
+def test_what_a_signed_bundle_may_not_do(
+    tmp_path: Path, how: dict[str, str], told: str, code: type[AgentError]
+) -> None:
+    bundle, public = signed(tmp_path / "bundle", **how), tmp_path / "key.pub"
+    public.write_text(public_of(SEED).line())
+    done = said("bundle", "install", str(bundle), "--key", str(public), "--only-models", env=there(tmp_path))
+    assert (done.returncode, told in done.stderr) == (code.exit_code, True), done.stderr
+    assert not [path for path in (tmp_path / "there").rglob("*") if path.suffix in (".gguf", ".toml")]
+
+
+def test_a_model_that_is_replaced_is_told(tmp_path: Path, tiny: Holding) -> None:
+    library = library_of(load_settings())
+    kept = (*tiny.files, HeldFile(name="more", size=0, sha256=hashlib.sha256(b"").hexdigest()))
+    with library.incoming("tiny") as quarantine:
+        shutil.copyfile(POCKET, quarantine / "tiny.gguf")
+        (quarantine / "more").touch()
+        library.admit(tiny.model_copy(update={"files": kept}))
+    (tmp_path / "key.pub").write_text(public_of(SEED).line())
+    bundle = signed(tmp_path / "bundle", card=f"[models.tiny]\n{SOURCE}\n", default="tiny")
+    done = said("bundle", "install", str(bundle), "--key", str(tmp_path / "key.pub"), "--only-models")
+    assert (done.returncode, "in the place of the one that was there" in done.stderr) == (0, True), done.stderr
+    assert "[models.tiny.source]" in (load_settings().config_directory / "models.toml").read_text()
 
 
 # --- refused ---------------------------------------------------------------------------------------------------------
