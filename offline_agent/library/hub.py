@@ -35,6 +35,7 @@ _ONE_AT_A_TIME = threading.Lock()  # the client's connections are one object for
 class Listed(SourceFile):
     """A file of a repository. `blob` is what git calls the content of one that is not in Git LFS; those have a `sha256`."""
 
+    size: int = Field(default=0, ge=0, lt=1 << 63)
     blob: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
 
 

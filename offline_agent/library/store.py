@@ -84,8 +84,8 @@ class Library:
 
     def free(self) -> int:
         """Bytes that may still be written to the disk of the library."""
-        there = next(place for place in (self._directory, *self._directory.absolute().parents) if place.exists())
-        with _explained("read", there):
+        with _explained("read", self._directory):
+            there = next(place for place in (self._directory, *self._directory.absolute().parents) if place.exists())
             return shutil.disk_usage(there).free
 
     def unfinished(self) -> dict[str, int]:

@@ -168,6 +168,7 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     remedy = "correct it" if absolute else "restore it or install again"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+        _require_64_bits(values)
         made = Catalogue.model_validate({part: _named(entries) for part, entries in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
@@ -177,7 +178,7 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
         OSError,
         ValueError,
         RecursionError,
-    ) as error:  # ValueError: no UTF-8, no TOML, or a number too long to be read
+    ) as error:  # ValueError: no UTF-8, no TOML, or a number too long
         raise UsageError(f"The catalogue {path} cannot be read ({error}): {remedy}.") from None
     if wrong := [card.name for card in made.cards() if not _is_name(card)]:
         raise UsageError(
@@ -187,6 +188,15 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     if twice := set(made.models) & set(made.embedders):
         raise UsageError(f"The catalogue {path} names both a model and an embedder {min(twice)}. Rename one.")
     return _absolute(made, directory) if absolute else made
+
+
+def _require_64_bits(value: Any) -> None:
+    """Raises ValueError for one that has more bits than TOML allows: sums and quotients are made of them."""
+    if isinstance(value, dict | list):
+        for below in value.values() if isinstance(value, dict) else value:
+            _require_64_bits(below)
+    elif isinstance(value, int) and abs(value) >= 1 << 63:
+        raise ValueError("a number has more than 64 bits")
 
 
 def _absolute(made: Catalogue, directory: Path) -> Catalogue:

@@ -74,6 +74,12 @@ def test_files_with_names_that_lead_elsewhere_are_not_seen(here: Ground) -> None
         here.puller().plan(f"hub:{REPOSITORY}")
 
 
+def test_a_size_that_no_file_has_is_not_believed(here: Ground) -> None:
+    here.hub.announced[FILE] = {"size": 10**400}
+    with pytest.raises(PullError, match="cannot be understood"):
+        here.puller().plan(REFERENCE)
+
+
 def test_an_answer_without_end_is_not_read_to_it(here: Ground) -> None:
     here.hub.faults.append(Fault("api", body=b" " * (33 << 20)))
     with pytest.raises(PullError, match="far too much"):

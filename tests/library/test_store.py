@@ -139,6 +139,11 @@ def test_what_is_no_model_is_not_looked_at(tmp_path: Path, library: Library) -> 
     assert library.faults() == []
 
 
+def test_a_library_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="name a directory of your own"):
+        Library(tmp_path / ("x" * 300), check).free()
+
+
 def test_a_library_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "library").write_text("x")
     with pytest.raises(StorageError, match="library"):

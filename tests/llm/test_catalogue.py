@@ -224,7 +224,9 @@ def test_a_damaged_own_list_is_to_be_corrected(listed: Path, tmp_path: Path) -> 
         load_catalogue(listed, own=own_list(tmp_path, "[models"))
 
 
-@pytest.mark.parametrize("text", ["[models.x]\nsize = " + "9" * 5000, "[models.x]\ntraps = " + "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[models.x]\nsize = " + "9" * 5000, "[models.x]\nsize = " + "9" * 400, "[models.x]\ntraps = " + "[" * 5000]
+)
 def test_an_own_list_that_python_cannot_read_is_to_be_corrected(listed: Path, tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_catalogue(listed, own=own_list(tmp_path, text))
