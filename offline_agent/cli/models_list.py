@@ -187,7 +187,7 @@ def described(entry: app.Entry, settings: Settings, card_file: str) -> Iterator[
         "source": _source(card, settings),
         "here": str(entry.place or f"no; `offline-agent models pull {entry.name}` fetches it"),
         "from": _origin(entry),
-        "used": entry.use.name if entry.use else f"no; `offline-agent models default {entry.name}` has it used",
+        "used": _used(entry),
         "card": f"{card_file} (--card shows it)" if card_file else "",
     }
     yield from (f"{label:<{_LABEL}}{fact}" for label, fact in facts.items() if fact)
@@ -195,6 +195,12 @@ def described(entry: app.Entry, settings: Settings, card_file: str) -> Iterator[
     yield from (f"{'sha256':<{_LABEL}}{line}" for line in _hashes(entry))
     if not entry.listed:
         yield "No catalogue has it: what is not known of it is assumed."
+
+
+def _used(entry: app.Entry) -> str:
+    if entry.use:
+        return entry.use.name
+    return f"no; `offline-agent models default {entry.name}` has it used" if entry.place else "no"
 
 
 def _kind_of(card: Card) -> str:

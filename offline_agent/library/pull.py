@@ -58,7 +58,9 @@ class Puller:
         HubRefused, PullError; and StorageError, also where the disk has too little room.
         """
         self._permit(wanted)
-        asking(self._sources.address_of(wanted, name))
+        address = self._sources.address_of(wanted, name)
+        self._network.permit(address)
+        asking(address)
         plan = self._completed(self._sources.find(wanted, name), progress)
         if plan.here is None:
             _require_room(plan, plan.free)

@@ -90,9 +90,11 @@ def test_policy_allows_what_the_catalogue_pins(here: Ground) -> None:
 
 
 def test_hosts_that_policy_does_not_name_are_not_connected_to(here: Ground) -> None:
+    asked: list[str] = []
     with pytest.raises(Denied, match=r"127\.0\.0\.1"):
-        here.puller(hosts=("*.example.org",)).plan(REFERENCE)
+        here.puller(hosts=("*.example.org",)).plan(REFERENCE, asking=asked.append)
     assert here.hub.seen == []
+    assert asked == []
 
 
 def test_a_redirect_to_a_host_that_policy_does_not_name_is_not_followed(here: Ground) -> None:

@@ -68,7 +68,8 @@ from offline_agent.errors import StorageError
 from offline_agent.library.store import Library
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 library = Library(Path(sys.argv[1]), lambda kind, path: None)
-print([held.name for held in library.all()], library.path_of(library.find("m")).read_bytes(), library.free() > 0, library.unfinished())
+print([held.name for held in library.all()], library.path_of(library.find("m")).read_bytes(), end=" ")
+print(library.free() > 0, library.unfinished())
 try:
     library.remove("m")
 except StorageError as error:
