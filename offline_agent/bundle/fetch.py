@@ -35,6 +35,9 @@ processor that compiles, and one that is older ends with an illegal instruction.
 UNSTABLE = "lib/pkgconfig/*"
 """Files for who compiles against llama.cpp. They hold the directory that it was built in, which is another each time."""
 _NO_WHEEL = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)==")
+_UNREACHED = re.compile(r"Retry\(total=0|Could not fetch URL")
+"""What pip says of an index that it gave up on. It goes on as if there was nothing in it, and ends with the name of a project."""
+_REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _TOLD = ("Collecting", "Downloading", "Saved", "Building wheel", "Created wheel")
 _LAST_LINES = 12
 
@@ -68,6 +71,7 @@ class Pip:
             )
             if ended == 0:
                 break
+            _require_reached(lines)
             missing = [canonicalize_name(name) for name in _NO_WHEEL.findall("\n".join(lines))]
             if not missing or missing[0] not in wanted:
                 raise _failed("fetch wheels", lines)
@@ -84,6 +88,7 @@ class Pip:
         """
         with tempfile.TemporaryDirectory(prefix="offline-agent-build-") as place:
             ended, lines = self._run("download", f"--no-binary={name}", "--dest", place, f"{name}=={version}")
+            _require_reached(lines)
             archives = list(Path(place).glob("*.tar.gz"))
             if ended or len(archives) != 1:
                 raise _failed(f"fetch the source of {name} {version}", lines)
@@ -193,6 +198,17 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 def _without_secrets(text: str) -> str:
     """An address, or a line with addresses, without user and password."""
     return _CREDENTIALS.sub("", text)
+
+
+def _require_reached(lines: Sequence[str]) -> None:
+    """Raises BundleError where pip did not reach an index, whatever it made of that."""
+    unreached = next((line for line in lines if _UNREACHED.search(line)), None)
+    if unreached is not None:
+        reason = found[1].strip() if (found := _REASON.search(unreached)) else "it gave up"
+        raise BundleError(
+            f"pip could not reach an index to fetch wheels from: {reason}. Check the network, proxy and certificates, or bring the "
+            "wheels: --wheels DIR."
+        )
 
 
 def _failed(what: str, lines: Sequence[str]) -> BundleError:

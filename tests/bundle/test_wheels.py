@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 import zipfile
 from pathlib import Path
@@ -269,6 +270,19 @@ def test_what_nobody_has_is_an_error_that_says_what_to_do(tmp_path: Path) -> Non
     kept = kept_of(tmp_path / "index", tmp_path / "kept", "web")
     with pytest.raises(BundleError, match=r"pip could not fetch the source of loop 1.0.*--wheels DIR"):
         collect([HERE], pins, kept, tmp_path, Pip(offline(tmp_path / "index")))
+
+
+def test_an_index_that_is_not_reached_is_not_one_without_the_wheel(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    unreached = {
+        **offline(),
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple",
+        "PIP_RETRIES": "1",
+    }
+    with pytest.raises(BundleError, match=r"could not reach an index.*Connection refused.*--wheels DIR"):
+        Pip(unreached).download({"loop": "1.0"}, HERE, tmp_path)
 
 
 def test_for_another_machine_nothing_is_built(tmp_path: Path) -> None:
