@@ -77,7 +77,7 @@ def bench_against_bare(path: Path, runs: int) -> Iterator[Figure]:
 def _ratio_of_medians(pairs: Sequence[tuple[float, float]]) -> float:
     """Where single runs vary by half, as beside other work, this varies less than the median of the ratios."""
     ours, theirs = zip(*pairs, strict=True)
-    return statistics.median(ours) / statistics.median(theirs)
+    return float(statistics.median(ours) / statistics.median(theirs))
 
 
 def _bare_point(bare: BareLoop, ours: SpeedPoint) -> SpeedPoint:
