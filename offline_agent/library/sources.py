@@ -110,7 +110,7 @@ class Sources:
 def _asked_for(wanted: Card | str, name: str) -> tuple[Source, Kind, str]:
     """Where it is, what it is, and its name, which is empty where it is not known yet. Raises UsageError."""
     if isinstance(wanted, str):
-        return read_reference(wanted), "chat", holding_name(name) if name else ""
+        return read_reference(wanted), "chat", _given(name) if name else ""
     if wanted.source is None:
         raise UsageError(f"{wanted.name} comes with the program: there is nothing to fetch.")
     source = pinned_source(wanted)
@@ -122,6 +122,13 @@ def _asked_for(wanted: Card | str, name: str) -> tuple[Source, Kind, str]:
                 f"{wanted.name} names {file.name}, which could run as a program when it is loaded. Name files that are data alone."
             )
     return source, wanted.kind, holding_name(wanted.name)
+
+
+def _given(name: str) -> str:
+    """What a person wants a model to be called. Raises UsageError where it would be called something else."""
+    if (made := holding_name(name)) != name.lower():
+        raise UsageError(f"{name!a} is no name that a model can have. Try --name {made}.")
+    return made
 
 
 def pinned_source(card: Card) -> Source:

@@ -25,8 +25,8 @@ from offline_agent.types import Value
 NAME = "catalogue.toml"
 OWN = "models.toml"
 """The person's own list, beside config.toml."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-"""What a directory of the library can be called, where a model of that name is kept."""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?(?<!\.gguf)(?<!\.lock)")
+"""What a directory of the library can be called, where a model of that name is kept; and what is not taken for a file's name."""
 _MAP_TOKENS = 1024  # of prompt that is computed once a session; a small model loses itself in much more
 
 
@@ -183,7 +183,7 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     if wrong := [card.name for card in made.cards() if not _is_name(card)]:
         raise UsageError(
             f"The catalogue {path} names {wrong[0]!a}, and no model can be called that: up to 100 small letters, digits and . _ -, "
-            "the first a letter or digit."
+            "the first and the last a letter or digit, without .gguf or .lock."
         )
     if twice := set(made.models) & set(made.embedders):
         raise UsageError(f"The catalogue {path} names both a model and an embedder {min(twice)}. Rename one.")

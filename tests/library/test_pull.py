@@ -179,6 +179,12 @@ def test_a_model_of_the_same_name_from_elsewhere_is_not_replaced(here: Ground) -
     assert content(here) == gguf()
 
 
+def test_a_name_that_was_given_is_had_or_refused(here: Ground) -> None:
+    assert here.puller().plan(REFERENCE, "Mine").name == "mine"
+    with pytest.raises(UsageError, match="--name my-model"):
+        here.puller().plan(REFERENCE, "their/My Model.gguf")
+
+
 def test_an_older_revision_can_be_named(here: Ground) -> None:
     commit = here.hub.commit(REPOSITORY)
     assert here.pull(f"{REFERENCE}@{commit}").revision == commit

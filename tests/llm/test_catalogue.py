@@ -198,7 +198,7 @@ def test_an_entry_has_the_name_of_its_place_alone(listed: Path, tmp_path: Path) 
         load_catalogue(listed, own=own_list(tmp_path, '[models.theirs]\nname = "mine"\nfile = "mine.gguf"\n'))
 
 
-@pytest.mark.parametrize("name", ["Mine", "../x", "x/y", "", "-x", "\\u001b[2J", "a" * 101])
+@pytest.mark.parametrize("name", ["Mine", "x.gguf", "x.lock", "x-", "../x", "x/y", "", "-x", "\\u001b[2J", "a" * 101])
 def test_a_name_that_the_library_cannot_have_is_told(listed: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no model can be called that") as raised:
         load_catalogue(listed, own=own_list(tmp_path, f'[models."{name}"]\nsource = {{ url = "https://x/y.gguf" }}\n'))
