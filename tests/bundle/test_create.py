@@ -146,6 +146,16 @@ def test_the_programs_own_wheel_is_built_from_its_source_and_comes_from_elsewher
     assert not list((tmp_path / "house").glob("offline_agent*"))
 
 
+def test_the_installer_is_not_written_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / f".{BESIDE}.partial").symlink_to(mine)
+    (tmp_path / BESIDE).symlink_to(mine)
+    make(order(tmp_path), NOWHERE, SEED, silent)
+    assert mine.read_text() == "mine"
+    assert (tmp_path / BESIDE).read_bytes() == installer()
+
+
 def test_an_installer_that_is_made_by_hand_opens_it(tmp_path: Path) -> None:
     """The one beside the bundle is the one inside, and a stranger's unpacker finds it first."""
     make(order(tmp_path), NOWHERE, SEED, silent)

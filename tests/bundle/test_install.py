@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -100,7 +101,8 @@ class Machine:
 
     def install(self, bundle: Path, *options: str, **more: str) -> "subprocess.CompletedProcess[str]":
         command, environment = self.command(bundle, *options), self.environment(**more)
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        # Whatever a person has for a umask, others may not write to what starts next.
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, umask=0)
 
     def version(self) -> str:
         return subprocess.run([str(self.link), "--version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -144,6 +146,8 @@ def test_interrupted_installed_again_and_upgraded(machine: Machine) -> None:
     assert f"signed by the key {public_of(SEED).id} (tests): offline-agent 1.0 and tiny" in done.stderr
     assert (machine.home / "asked").read_text() == f"{first} --key {machine.key} --only-models\n"
     assert not list((machine.opt / left).glob("wheels"))
+    below = [machine.link.parent, machine.opt, *(machine.opt / left).rglob("*")]
+    assert not [path for path in below if not path.is_symlink() and path.stat().st_mode & stat.S_IWOTH]
 
     again = machine.install(first, "--no-models")
     assert again.returncode == 0, again.stderr

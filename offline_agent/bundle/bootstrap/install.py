@@ -106,10 +106,10 @@ def install(order: Order, say: Say, environ: Mapping[str, str]) -> None:
             _install_models(order, order.program or link.command(), environ)
             return
         program = _install_program(order, bundle, key, say, environ)
-    if order.models:
-        _install_models(order, (str(program),), environ)
-    link.set(program)
-    say(_conclusion(order, link.path, environ))
+        if order.models:
+            _install_models(order, (str(program),), environ)
+        link.set(program)
+        say(_conclusion(order, link.path, environ))
 
 
 def _install_program(order: Order, bundle: Bundle, key: PublicKey, say: Say, environ: Mapping[str, str]) -> Path:
