@@ -211,7 +211,7 @@ class Trial:
 
         graded = self._measure(part, model, seen)
         self._scores[part] = graded.score
-        self._notes += graded.notes
+        self._notes += [note for note in graded.notes if note not in self._notes]
 
     def _measure(self, part: Part, model: "LlamaProcess", seen: "Callable[[Outcome], None]") -> "Graded":
         from offline_agent.app import quality

@@ -11,6 +11,7 @@ _TITLES = (
     f"{'':<{_NAME}}{'load':>5}{'memory':>8}{'reads':>8}{'writes':>7}   {'first token':<12}{'calls':>5}{'cited':>6}{'edits':>6}",
     f"{'':<{_NAME}}{'s':>5}{'MB':>8}{'tok/s':>8}{'tok/s':>7}{'cold s':>7}{'saved s':>8}{'%':>5}{'%':>6}{'%':>6}",
 )
+_DATE = 17  # columns
 _NONE = "-"
 _MINUS_SIGN = "\N{MINUS SIGN}"
 _SAME = 0.02
@@ -31,17 +32,19 @@ def table(benchmarks: Sequence[Benchmark]) -> Iterator[str]:
 
 def history(benchmarks: Sequence[Benchmark], changes: "Sequence[app.Change | None]") -> Iterator[str]:
     """A line for each run, with what changed since the one before of that model on that machine."""
-    yield f"{'':<18}{'':<{_NAME}}{'reads tok/s':>14}{'writes tok/s':>14}{'right':>13}"
+    yield f"{'':<{_DATE + _NAME}}{'prompt':>7}{'reads tok/s':>13}{'writes tok/s':>13}{'right':>10}"
     for benchmark, change in zip(benchmarks, changes, strict=True):
         quality, ratios = app.quality_of(benchmark), change or app.Change()
+        point = ratios.point or _longest(benchmark)
         cells = (
-            _changed(_speed(benchmark.prefill), ratios.prefill),
-            _changed(_speed(benchmark.decode), ratios.decode),
-            _changed(_NONE if quality is None else f"{100 * quality:.0f} %", ratios.quality),
+            f"{f'{point.prompt_tokens:,}' if point else _NONE:>7}",
+            f"{_changed(_speed(point.prefill if point else 0.0), ratios.prefill):>13}",
+            f"{_changed(_speed(point.decode if point else 0.0), ratios.decode):>13}",
+            f"{_changed(_NONE if quality is None else f'{100 * quality:.0f} %', ratios.quality):>10}",
         )
-        figures = f"{cells[0]:>14}{cells[1]:>14}{cells[2]:>13}"
-        yield f"{local_time(benchmark.at, 'minutes'):<18}{shortened(benchmark.model):<{_NAME}}{figures}"
-        yield from (f"{'':<18}{sentence}" for sentence in _differences(change))
+        name = shortened(benchmark.model, _NAME - 1)
+        yield f"{local_time(benchmark.at, 'minutes'):<{_DATE}}{name:<{_NAME}}{''.join(cells)}"
+        yield from (f"{'':<{_DATE}}{sentence}" for sentence in _differences(change))
 
 
 def shortened(name: str, most: int = _NAME - 1) -> str:
@@ -86,6 +89,10 @@ def _note(benchmark: Benchmark, note: str) -> str:
 
 def _both(point: SpeedPoint | None) -> str:
     return _NONE if point is None else f"{_speed(point.prefill)}/{_speed(point.decode)}"
+
+
+def _longest(benchmark: Benchmark) -> SpeedPoint | None:
+    return max(benchmark.speeds, key=lambda point: (point.prompt_tokens, point.decode), default=None)
 
 
 def _differences(change: "app.Change | None") -> Iterator[str]:

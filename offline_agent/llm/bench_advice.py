@@ -23,9 +23,11 @@ class Advice(Value):
 
 
 class Change(Value):
-    """What differs from the run before on the same machine: ratios, new by old, None where one of them has no figure. `version`
-    is the program's then, "" where it is the same; `another_file` says that the model is another file of the same name."""
+    """What differs from the run before on the same machine: ratios, new by old, None where one of them has no figure. Speeds are
+    compared at `point`, which both have. `version` is the program's then, "" where it is the same; `another_file` says that the
+    model is another file of the same name."""
 
+    point: SpeedPoint | None = None
     prefill: float | None = None
     decode: float | None = None
     quality: float | None = None
@@ -77,6 +79,7 @@ def compare(benchmark: Benchmark, earlier: Sequence[Benchmark]) -> Change | None
     kinds = [kind for kind in scores_of(benchmark) if kind in scores_of(before)]
     pair = _same_point(benchmark, before)
     return Change(
+        point=pair[0] if pair else None,
         prefill=_ratio(*(point.prefill for point in pair)) if pair else None,
         decode=_ratio(*(point.decode for point in pair)) if pair else None,
         quality=_ratio(quality_of(benchmark, kinds), quality_of(before, kinds)),

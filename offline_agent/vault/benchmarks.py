@@ -1,7 +1,7 @@
 """What was measured of models on this machine, newest first."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,7 +53,7 @@ class Benchmarks:
         return int(count)
 
 
-def _understood(rows: Sequence[tuple[Any, ...]]) -> Iterator[Benchmark]:
+def _understood(rows: Iterable[tuple[Any, ...]]) -> Iterator[Benchmark]:
     """A record of another version of the program may have fields that this one does not know: it stays, and is not shown."""
     for (body,) in rows:
         try:
