@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -209,7 +210,9 @@ def test_no_line_raises_or_asks_for_nothing(repository: Path, line: str) -> None
 
 
 def ran_by_bash(line: str, directory: Path, log: Path) -> list[str]:
-    """The commands that bash runs, in a directory where no program can be found: it then calls a function with their words."""
+    """The commands that bash runs, in a directory where no program can be found: it then calls a function with their words. What
+    bash leaves in the background writes to the log of its own call, however late."""
+    log = log.with_name(f"{log.name}-{time.monotonic_ns()}")
     noting = f"() {{ local o; printf -v o '%s\\x1f' \"$@\"; printf '%s\\x1e' \"$o\" >> '{log}'; }}"
     environment = {
         "PATH": "/nowhere",
@@ -231,7 +234,8 @@ def ran_by_bash(line: str, directory: Path, log: Path) -> list[str]:
             process.wait(2)
         except subprocess.TimeoutExpired:  # `while aaa; do ...` goes on for ever
             os.killpg(process.pid, 9)
-    words = (one.split("\x1f")[:-1] for one in log.read_text("utf-8", "replace").split("\x1e")[:-1])
+    words = [one.split("\x1f")[:-1] for one in log.read_text("utf-8", "replace").split("\x1e")[:-1]]
+    log.unlink()
     return [" ".join(word or "''" for word in each) for each in words]
 
 
