@@ -7,6 +7,9 @@
        |-------- Workbench         hands.py     rules, sandbox, undo, tools
        `-------- Sessions          sessions.py  search -> prompt -> answer, or act and again
 
+    without a repository: library.py, shelf.py, fetch.py (models by name), bench.py, quality/ (how fast and good they are),
+    bundle.py, unbundle.py (the program and models for another machine)
+
 Heavy libraries are imported by the children. What only some commands need is imported here inside the function that needs it, and
 so are `place` and `vectors`: the first prompt of a session costs no more than half a second of CPU. What the faces use is named
 below, and they look no further.
