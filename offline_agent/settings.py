@@ -9,17 +9,16 @@ Strongest is the policy of the machine, `/etc/offline-agent/policy.toml`, with t
 it sets, configuration, environment and command line cannot set otherwise. `[index] chroma_url = ""` forbids the server of a team.
 """
 
-import ipaddress
 import os
 import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 
+from offline_agent.addresses import fault_of
 from offline_agent.errors import UsageError
 from offline_agent.types import Value
 
@@ -49,7 +48,7 @@ class IndexSettings(Value):
     @field_validator("chroma_url")
     @classmethod
     def _is_a_safe_address(cls, url: str) -> str:
-        if fault := _fault_of(url, "chroma"):
+        if fault := fault_of(url, "chroma"):
             raise ValueError(fault)
         return url
 
@@ -114,7 +113,7 @@ class EndpointSettings(Value):
     @field_validator("url")
     @classmethod
     def _is_a_safe_address(cls, url: str) -> str:
-        if fault := _fault_of(url, "endpoint"):
+        if fault := fault_of(url, "endpoint"):
             raise ValueError(fault)
         return url
 
@@ -149,7 +148,7 @@ class HubSettings(Value):
     @field_validator("endpoint")
     @classmethod
     def _is_a_safe_address(cls, url: str) -> str:
-        if fault := _fault_of(url, "hub"):
+        if fault := fault_of(url, "hub"):
             raise ValueError(fault)
         return url.rstrip("/")
 
@@ -377,31 +376,3 @@ def _parsed(text: str, what: str) -> dict[str, dict[str, Any]]:
         if not isinstance(fields, dict):
             raise UsageError(f"{what} has a value {part} where a section [{part}] belongs.")
     return values
-
-
-def _fault_of(url: str, credential: str) -> str:
-    """What is wrong with the address of a server, in words that do not repeat it: it may hold a password. Empty when nothing is.
-    `credential` is the name under which a token for it is kept."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  raises for what is no port
-    except ValueError:
-        return "it is no address such as https://host/prefix"
-    if not url:
-        return ""
-    if parts.username is not None or parts.password is not None:
-        return (
-            f"a user or password does not belong into an address: `offline-agent credentials set {credential}` keeps it"
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        return "it is no address such as https://host/prefix"
-    if parts.scheme == "http" and not _is_this_machine(parts):
-        return "http sends everything in clear over the network: use https for another machine"
-    return ""
-
-
-def _is_this_machine(parts: SplitResult) -> bool:
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return parts.hostname == "localhost"

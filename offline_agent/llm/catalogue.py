@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -167,9 +168,7 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     out."""
     remedy = "correct it" if absolute else "restore it or install again"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        _require_64_bits(values)
-        made = Catalogue.model_validate({part: _named(entries) for part, entries in values.items()})
+        made = _made(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
@@ -188,6 +187,15 @@ def _read(path: Path, directory: Path, absolute: bool = False) -> Catalogue:
     if twice := set(made.models) & set(made.embedders):
         raise UsageError(f"The catalogue {path} names both a model and an embedder {min(twice)}. Rename one.")
     return _absolute(made, directory) if absolute else made
+
+
+@lru_cache(maxsize=4)
+def _made(text: str) -> Catalogue:
+    """What a list says. A start wants the catalogue several times, for the model and for each embedder, and to parse it takes ten
+    times as long as to read it. Raises ValueError and RecursionError; ValidationError is one."""
+    values = tomllib.loads(text)
+    _require_64_bits(values)
+    return Catalogue.model_validate({part: _named(entries) for part, entries in values.items()})
 
 
 def _require_64_bits(value: Any) -> None:

@@ -2,7 +2,9 @@
 
 import logging
 import re
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from contextlib import closing
@@ -175,13 +177,20 @@ class Repl:
             self.say(f"  skipped {skipped.path}: {skipped.reason}")
 
     def _greet(self) -> None:
-        self.say(f"offline-agent in {self._program.repository.root}. /help lists the commands, Ctrl-D leaves.")
+        self.say(
+            self._folded(f"offline-agent in {self._program.repository.root}. /help lists the commands, Ctrl-D leaves.")
+        )
         if self._program.card.notice:
-            self.say(self._program.card.notice, "fg:ansiyellow")
+            self.say(self._folded(self._program.card.notice), "fg:ansiyellow")
         for warning in self._program.warnings():
-            self.say(warning, "fg:ansired")
+            self.say(self._folded(warning), "fg:ansired")
         if self._resumed is not None:
             self._say_resumed(self._resumed)
+
+    def _folded(self, sentence: str) -> str:
+        """No word of it is cut at the edge of the screen: it may be a command to type."""
+        size = self._screen.get_size() if self._screen else shutil.get_terminal_size()
+        return textwrap.fill(sentence, size.columns - 1, break_long_words=False, break_on_hyphens=False)
 
     def _say_resumed(self, info: SessionInfo) -> None:
         messages = self._program.archive.sessions.messages(info.id)
