@@ -174,6 +174,16 @@ def _first_row(row: int, outer: Scope, span: Span, lines: Sequence[str], above: 
         if any(inner.start >= leaf.start[0] for inner in outer.inside):
             break
         row = leaf.start[0]
-    while row > first and lines[row - 1].lstrip().startswith(above):
-        row -= 1
+    while row > first and (start := _comment(row - 1, first, lines, above)) is not None:
+        row = start
     return row
+
+
+def _comment(row: int, first: int, lines: Sequence[str], above: tuple[str, ...]) -> int | None:
+    """Where the documentation that has a line on `row` begins. Lines inside a block comment may begin with anything."""
+    line = lines[row].strip()
+    if "/*" in above and line.endswith("*/") and not line.startswith("//"):
+        start = next((at for at in range(row, first - 1, -1) if "/*" in lines[at]), row)
+        if lines[start].lstrip().startswith("/*"):
+            return start
+    return row if line.startswith(above) else None
