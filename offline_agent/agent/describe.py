@@ -139,14 +139,14 @@ def _used(code: Code, place: int, later: bool) -> bool:
 
 
 def _pattern(symbol: str) -> str:
-    """`A.b` -> a pattern for b; the name of a C++ operator has lost its spaces."""
+    """`A.b` -> a pattern for b; the name of a C++ operator has lost its spaces, and `*` and `&` at its end."""
     name = symbol.rpartition(".")[2]
     if not name:
         return ""
     pattern = re.escape(name)
     if name.startswith("operator"):
-        pattern = r"operator\s*" + r"\s*".join(map(re.escape, name.removeprefix("operator")))
-    return rf"(?<![\w$@]){pattern}" + (r"(?![\w$])" if re.match(r"[\w$]", name[-1]) else "")
+        pattern = r"operator\s*" + (r"\s*".join(map(re.escape, name.removeprefix("operator"))) or r"[*&]+")
+    return rf"(?<![\w$@]){pattern}" + (r"(?![\w$])" if re.match(r"[\w$]", name[-1]) and name != "operator" else "")
 
 
 def _defines(code: Code, name: re.Match[str], language: Language) -> bool:

@@ -35,7 +35,8 @@ _MARKUP = re.compile(
 )
 _INLINE_TAG = re.compile(r"\{@(?:link|linkplain|code|literal|value|see)\s+([^{}\s]+)(?:[ |]([^{}]*))?\}")
 _OTHER_TAG = re.compile(r"\{@\w+[^{}]*\}")
-_ROLE = re.compile(r":[a-zA-Z][\w:.+-]{0,40}:`([^`]*)`")
+_ROLE = re.compile(r":([a-zA-Z][\w:.+-]{0,40}):`([^`]*)`")
+_NUMBERED = ("rfc", "pep")  # roles whose text is a number of theirs
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&nbsp;": " ", "&amp;": "&"}
 _END = re.compile(r"([.!?]+)([)\]\"'\u2019\u201d`*_]*)(?=\s|$)|[\u3002\uff01\uff1f]")
 _ABBREVIATION = re.compile(
@@ -94,10 +95,14 @@ def _paragraph(lines: Sequence[str]) -> str:
 def _inline(text: str) -> str:
     """`{@link A#b}` -> A.b, ``:class:`~a.B` `` -> `B`, entities to characters."""
     text = _INLINE_TAG.sub(lambda tag: tag[2] or tag[1].replace("#", ".").strip("."), text)
-    text = _ROLE.sub(lambda role: f"`{_target(role[1])}`", _OTHER_TAG.sub("", text))
+    text = _ROLE.sub(_shown, _OTHER_TAG.sub("", text))
     for entity, character in _ENTITIES.items():
         text = text.replace(entity, character)
     return text.strip()
+
+
+def _shown(role: re.Match[str]) -> str:
+    return f"{role[1].upper()} {role[2]}" if role[1].lower() in _NUMBERED else f"`{_target(role[2])}`"
 
 
 def _target(text: str) -> str:

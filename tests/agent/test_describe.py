@@ -62,6 +62,7 @@ def test_every_language_that_is_indexed_has_a_case_and_is_known_by_its_endings()
         ('def f():\n    """1. Open it, etc. and close it... or not.  Then', "1. Open it, etc. and close it... or not."),
         ('def f():\n    """.. deprecated:: 3.1\n    """', ""),
         ('def f():\n    """Works on Python 3. And 4."""', "Works on Python 3."),
+        ('def f():\n    """See :rfc:`3490` and :attr:`.a`. No."""', "See RFC 3490 and `.a`."),
         ('def f():\n    f"""No docstring."""', ""),
         ('def f(\n    a,\n    b="""no docstring"""', ""),
         ('@wraps(g, text="def f(): (")\ndef f():\n    "Wraps."', "Wraps."),
@@ -121,6 +122,10 @@ def test_doc_comments(path: str, text: str, summary: str) -> None:
 )
 def test_signatures(path: str, text: str, expected: str) -> None:
     assert signature(one(text, path=path)) == expected
+
+
+def test_an_operator_that_has_lost_its_star() -> None:
+    assert signature(one("T& operator*(int a) { }", path="a.cpp", symbol="A.operator")) == "(int a)"
 
 
 def test_a_later_part_of_a_definition_knows_its_beginning() -> None:
