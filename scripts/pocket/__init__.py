@@ -4,8 +4,10 @@ One module is one stage, or one idea that a stage rests on:
 
     extract.py    Python source on this machine -> spans (definitions, module code, prose)
     tokenizer.py  spans and phrasings -> a byte-level BPE whose pieces copy one for one
-    phrases.py    the several hundred ways to ask each thing
+    phrases.py    the several hundred ways to ask each thing, from the files in phrasings/
     words.py      random names and near-misses, and a little English grammar
+    fillings.py   what people put into a request: files, patterns, commands, steps
+    languages.py  a Python definition as eight other languages write it
     chunks.py     what a search might return, disguised
     questions.py  questions about chunks, and the record that answers each
     data.py       all of these -> prompts with a known answer
@@ -13,5 +15,5 @@ One module is one stage, or one idea that a stage rests on:
     circuits.py   copying and citing, written into the first weights by hand
     train.py      the hour of training
     export.py     weights -> GGUF
-    evaluate.py   the GGUF under llama.cpp, on packages and phrasings it never saw
+    fidelity.py   the GGUF under llama.cpp beside the weights under torch
 """

@@ -2,22 +2,23 @@
 
 import argparse
 import hashlib
-import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from . import data, evaluate, export, extract, tokenizer, train
+from . import data, export, extract, fidelity, tokenizer, train
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "pocket.gguf"
 CATALOGUE = ROOT / "models" / "catalogue.toml"
 CARD = ROOT / "models" / "cards" / "pocket.md"
+EVALUATE = ROOT / "scripts" / "evaluate-pocket"
 MEASURED = re.compile(r"(<!-- measured -->\n).*(\n<!-- /measured -->)", re.DOTALL)
 
 HELP = """\
@@ -27,9 +28,10 @@ stages, each skipped when its result is there and newer than what it is made fro
   extract    Python packages and the standard library -> spans.jsonl        about 1 minute
   tokenizer  spans -> tokenizer.json                                        seconds
   data       spans and phrasings -> data/*.npz, what training reads         about 2 minutes
-  train      hand-written circuits, then an hour of training -> checkpoint  --minutes
+  train      hand-written circuits, then training on one core -> checkpoint --minutes
   export     checkpoint -> pocket.gguf                                      seconds
-  evaluate   1040 held-out questions through llama.cpp -> evaluation.md     about 4 minutes
+  evaluate   the GGUF beside torch, and scripts/evaluate-pocket: questions
+             on held-out code through the whole program -> evaluation.md    some minutes
 
 examples:
   scripts/build-pocket                       all of it, in the cache directory; an interrupted run goes on where it was
@@ -72,10 +74,6 @@ class Work:
     def report(self) -> Path:
         return self.folder / "evaluation.md"
 
-    @property
-    def answers(self) -> Path:
-        return self.folder / "answers.json"
-
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -83,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "offline-agent" / "build-pocket"
     parser.add_argument("--work", type=Path, default=cache, metavar="DIR", help=f"where results go (default {cache})")
-    parser.add_argument("--minutes", type=float, default=60, metavar="N", help="how long to train (default 60)")
+    parser.add_argument("--minutes", type=float, default=75, metavar="N", help="how long to train (default 75)")
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="what to train on (default auto)"
     )
@@ -152,13 +150,12 @@ def run_evaluate(work: Work, options: argparse.Namespace) -> None:
     file = work.model if work.model.exists() else MODEL
     if not missing(work.report, [file], options.only == "evaluate"):
         return
-    run_extract(work, options)
-    cases = data.evaluation_cases(work.spans, 1040)
-    report, outcomes = evaluate.evaluate(file, cases)
-    work.report.write_text(report + "\n", encoding="utf-8")
-    answers = [{**vars(each.case), "given": each.given} for each in outcomes]
-    work.answers.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
-    print(f"{report}\n\nPhrasings that fail:\n{evaluate.failing_cores(outcomes)}\n\nEvery answer: {work.answers}")
+    paragraph = fidelity.report(file)
+    print(f"  {paragraph}", flush=True)
+    temporary = work.report.with_suffix(".partial")
+    subprocess.run([EVALUATE, "--model", file, "--report", temporary], check=True)
+    temporary.write_text(f"{temporary.read_text(encoding='utf-8').rstrip()}\n\n{paragraph}\n", encoding="utf-8")
+    temporary.replace(work.report)
 
 
 STAGES: dict[str, Callable[[Work, argparse.Namespace], None]] = {

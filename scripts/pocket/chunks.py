@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from . import languages
 from .extract import EXCERPT_LINES, Span
 from .words import Words, split_words
 
@@ -27,6 +28,9 @@ class Size:
 
 SHORT = Size(chunks=(1, 4), lines=5, context_tokens=256)
 FULL = Size(chunks=(1, 5), lines=EXCERPT_LINES, context_tokens=704, parts=0.25)
+
+
+FOREIGN_SHARE = 0.25  # of the contexts are in another language
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,6 @@ def render(chunks: Sequence[Chunk]) -> str:
     return "\n\n".join(chunk.render(i) for i, chunk in enumerate(chunks, 1))
 
 
-def names_chunk(chunk: Chunk, name: str) -> bool:
-    return bool(chunk.symbol) and (chunk.symbol == name or chunk.symbol.endswith("." + name))
-
-
 def as_chunk(span: Span, lines: int) -> Chunk:
     path = span.path if len(span.path) <= 60 else "/".join(span.path.split("/")[-2:])
     return Chunk(
@@ -76,7 +76,10 @@ def substitute(chunk: Chunk, names: dict[str, str]) -> Chunk:
     if not names:
         return chunk
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
-    swap = lambda text: pattern.sub(lambda found: names[found[0]], text)  # noqa: E731
+
+    def swap(text: str) -> str:
+        return pattern.sub(lambda found: names[found[0]], text)
+
     return replace(
         chunk,
         symbol=swap(chunk.symbol),
@@ -144,8 +147,9 @@ class ChunkWriter:
             if not self.held_out:
                 chunks = self.disguise(chunks)
             chunks = self.with_test(chunks)
-            if not self.held_out:
-                chunks = [self.foreign(chunk) if rng.random() < 0.08 else chunk for chunk in chunks]
+            if not self.held_out and rng.random() < FOREIGN_SHARE:
+                language = rng.choice(list(languages.LANGUAGES))
+                chunks = [self.foreign(chunk, language) for chunk in chunks]
             rng.shuffle(chunks)
             symbols = [chunk.symbol for chunk in chunks if chunk.symbol]
             if symbols and len(set(symbols)) == len(symbols) and len(set(chunks)) == len(chunks):
@@ -210,24 +214,10 @@ class ChunkWriter:
                     shown.insert(rng.randint(0, len(shown)), part)
         return shown
 
-    def foreign(self, chunk: Chunk) -> Chunk:
-        """The same head as another language would write it."""
-        head = re.match(r"(?:async )?def (\w+)\(([^()]*)\)", "\n".join(chunk.lines))
+    def foreign(self, chunk: Chunk, language: str) -> Chunk:
+        """The same definition in another language."""
+        head = languages.head_of(chunk.lines, chunk.symbol, chunk.sentence)
         if head is None:
             return chunk
-        names = [part.split(":")[0].split("=")[0].strip(" *") for part in head[2].split(",")]
-        names = [name for name in names if name not in {"self", "cls", "", "/"}]
-        plain, name = ", ".join(names), head[1]
-        ending, first = self.rng.choice(
-            [
-                (".js", f"function {name}({plain}) {{"),
-                (".ts", f"export function {name}({', '.join(n + ': string' for n in names)}): void {{"),
-                (".go", f"func {name}({', '.join(n + ' string' for n in names)}) error {{"),
-                (".rs", f"pub fn {name}({', '.join(n + ': &str' for n in names)}) -> Result<()> {{"),
-                (".c", f"int {name}({', '.join('const char *' + n for n in names)})"),
-                (".java", f"public void {name}({', '.join('String ' + n for n in names)}) {{"),
-            ]
-        )
-        comment = [f"// {chunk.sentence}"] if chunk.sentence else []
-        lines = (*comment, first, f"    return {self.rng.choice(self.words.names)}({plain});")
-        return replace(chunk, path=chunk.path.rsplit(".", 1)[0] + ending, lines=lines, rest=())
+        ending, lines = languages.translated(head, language, self.words.names, self.rng)
+        return replace(chunk, path=chunk.path.rsplit(".", 1)[0] + ending, lines=tuple(lines), rest=())

@@ -79,7 +79,7 @@ class Circuits:
     def install(self) -> None:
         self.ordinary_weights()
         self.embeddings()
-        first, second = self.model.blocks[0], self.model.blocks[1]
+        first, second = self.model.layers[:2]
         for head, (distance, target, size) in enumerate([(1, BACK_1, 24), (2, BACK_2, 24), (3, BACK_3, 16)]):
             self.look_back(first, head, distance, target, size)
         self.chunk_tag(first, 3)
@@ -99,7 +99,7 @@ class Circuits:
     def ordinary_weights(self) -> None:
         """Random readers, silent writers: a block adds nothing until training lets it."""
         self.model.norm.weight.fill_(0.2)  # tied logits start at a sane size
-        for block in self.model.blocks:
+        for block in self.model.layers:
             for part in (block.q, block.k, block.v, block.gate, block.up):
                 part.weight.copy_(self.random(*part.weight.shape) * 0.7 / math.sqrt(self.shape.width))
             block.o.weight.zero_()
@@ -203,7 +203,7 @@ class Circuits:
         """The unit vector of a token's content."""
         vector = torch.zeros(self.shape.width)
         vector[CONTENT] = self.model.embed.weight[self.tokenizer.token_to_id(token), CONTENT]
-        return vector / vector.norm()
+        return vector.div(vector.norm())
 
     def prefer(self, block: Block, row: int, direction: Tensor, score: float, size: float = 12.5) -> None:
         """Add `score` to keys that have `size` in `direction` (a token's own content measures about 12.5 here)."""

@@ -7,23 +7,26 @@ A *context* is one to five chunks as a search would return them; a dozen questio
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from . import extract
-from .chunks import FULL, SHORT, Chunk, ChunkWriter, Library, Size, names_chunk, render
+from . import extract, phrases
+from .chunks import FULL, SHORT, Chunk, ChunkWriter, Library, Size, render
 from .extract import Span
-from .questions import RANK_WEIGHTS, Question, QuestionWriter, answer
+from .questions import Question, QuestionWriter, answer, bare
 from .words import Words
 
-TRAINING_PLAN = {"short": (SHORT, 7_000), "full": (FULL, 10_000), "varied": (FULL, 10_000)}  # stage: contexts, how many
-ROWS = 12
-ROW_TOKENS = 44
-ROW_KINDS = {"named": 0.5, "which": 0.17, "none": 0.16, "other": 0.11, "bare": 0.06}
+TRAINING_PLAN = {"short": (SHORT, 10_000), "full": (FULL, 18_000)}  # stage: contexts, how many
+ROWS = 14
+ROW_TOKENS = 44  # of most contexts
+LONG_ROW_TOKENS = 76  # of the others, for requests with long arguments
+LONG_SHARE = 0.15
+ROW_KINDS = {"named": 0.37, "which": 0.14, "none": 0.12, "tool": 0.22, "code": 0.05, "other": 0.06, "hello": 0.04}
+LONG_ROW_KINDS = {**ROW_KINDS, "tool": 1.2}
+BARE_SHARE = {"none": 0.1, "tool": 0.15, "code": 0.15, "other": 0.15, "hello": 0.4}  # of a kind, asked without chunks
 
 
 class Writer:
@@ -35,7 +38,17 @@ class Writer:
         self.rng = random.Random(seed)
         words = Words(vocabulary, self.rng)
         self.chunks = ChunkWriter(Library(spans, self.rng), words, self.rng, held_out).chunks
-        self.question = QuestionWriter(words, self.rng, held_out, varied).question
+        self.ask = QuestionWriter(
+            words, self.rng, phrases.cores("held_out" if held_out else "training"), varied
+        ).question
+
+    def question(self, kind: str, chunks: Sequence[Chunk]) -> Question:
+        """One of a kind, or where these chunks have none after some tries, a request."""
+        for _ in range(20):
+            question = self.ask(kind, chunks)
+            if question is not None:
+                return bare(question) if self.rng.random() < BARE_SHARE.get(kind, 0) else question
+        return self.question("tool", chunks)
 
 
 # --- training arrays ---
@@ -63,10 +76,10 @@ Arrays = dict[str, np.ndarray]
 
 def pack(writer: Writer, codec: Codec, contexts: int, size: Size) -> Arrays:
     """`context` (N, T) ids and `context_length`; `rows` (N, K, t) ids, their `spans` (question end, answer end), `sees`."""
-    arrays = {
+    arrays: Arrays = {
         "context": np.zeros((contexts, size.context_tokens), np.int16),
         "context_length": np.zeros(contexts, np.int16),
-        "rows": np.zeros((contexts, ROWS, ROW_TOKENS), np.int16),
+        "rows": np.zeros((contexts, ROWS, LONG_ROW_TOKENS), np.int16),
         "spans": np.zeros((contexts, ROWS, 2), np.int16),
         "sees": np.zeros((contexts, ROWS), np.int8),
     }
@@ -78,25 +91,27 @@ def pack(writer: Writer, codec: Codec, contexts: int, size: Size) -> Arrays:
             continue
         arrays["context"][done, : len(context)] = context
         arrays["context_length"][done] = len(context)
+        most, kinds = (LONG_ROW_TOKENS, LONG_ROW_KINDS) if writer.rng.random() < LONG_SHARE else (ROW_TOKENS, ROW_KINDS)
         for k in range(ROWS):
-            fill_row(arrays, done, k, writer, codec, chunks)
+            asked, whole, sees = row(writer, codec, chunks, kinds, most)
+            arrays["rows"][done, k, : len(whole)] = whole
+            arrays["spans"][done, k] = asked, len(whole)
+            arrays["sees"][done, k] = sees
         done += 1
     return arrays
 
 
-def fill_row(arrays: Arrays, n: int, k: int, writer: Writer, codec: Codec, chunks: Sequence[Chunk]) -> None:
+def row(
+    writer: Writer, codec: Codec, chunks: Sequence[Chunk], kinds: Mapping[str, float], most: int
+) -> tuple[int, list[int], bool]:
+    """How many ids ask, all ids, of `most` at most, and whether the context is seen."""
     while True:
-        kind = writer.rng.choices(list(ROW_KINDS), list(ROW_KINDS.values()))[0]
+        kind = writer.rng.choices(list(kinds), list(kinds.values()))[0]
         question = writer.question(kind, chunks)
-        if question is None:
-            continue
         asked = codec.row(question)
         whole = asked + codec.ids(answer(question, chunks) + "<|end|>")
-        if len(whole) <= ROW_TOKENS:
-            arrays["rows"][n, k, : len(whole)] = whole
-            arrays["spans"][n, k] = len(asked), len(whole)
-            arrays["sees"][n, k] = not question.bare
-            return
+        if len(whole) <= most:
+            return len(asked), whole, not question.bare
 
 
 def make_training(spans_file: Path, tokenizer_file: Path, folder: Path) -> None:
@@ -105,64 +120,13 @@ def make_training(spans_file: Path, tokenizer_file: Path, folder: Path) -> None:
     random.Random(5).shuffle(spans)
     codec = Codec(Tokenizer.from_file(str(tokenizer_file)))
     for seed, (name, (size, contexts)) in enumerate(TRAINING_PLAN.items(), 1):
-        writer = Writer(spans, spans, seed, held_out=False, varied=name == "varied")
+        writer = Writer(spans, spans, seed, held_out=False, varied=name == "full")
         arrays = pack(writer, codec, contexts, size)
         temporary = folder / f"{name}.partial.npz"
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
         temporary.replace(folder / f"{name}.npz")
         asked, total = arrays["spans"][..., 0].mean(), arrays["spans"][..., 1].mean()
         print(
             f"  {name}: {contexts} contexts of {arrays['context_length'].mean():.0f} tokens, "
             f"{ROWS} rows of {asked:.0f} + {total - asked:.0f}"
         )
-
-
-# --- evaluation ---
-
-CASE_KINDS = ["named"] * 6 + ["which"] * 2 + ["none"] * 2 + ["other"] * 2 + ["bare"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One held-out question with its own search result, as the program would send it."""
-
-    content: str
-    expected: str
-    intent: str  # where, what, args, which, none, other
-    new: bool
-    core: str
-    symbols: tuple[str, ...]  # of the chunks shown, best first
-
-
-def evaluation_cases(spans_file: Path, count: int, seed: int = 11) -> list[Case]:
-    spans = extract.load(spans_file)
-    vocabulary = [span for span in spans if not span.held_out]
-    random.Random(5).shuffle(vocabulary)
-    writer = Writer([span for span in spans if span.held_out], vocabulary, seed, held_out=True)
-    cases: list[Case] = []
-    while len(cases) < count:
-        chunks = writer.chunks(replace(FULL, chunks=(2, 5)))
-        question = writer.question(CASE_KINDS[len(cases) % len(CASE_KINDS)], chunks)
-        if question is not None:
-            cases.append(case_of(question, chunks, writer.rng))
-    return cases
-
-
-def case_of(question: Question, chunks: Sequence[Chunk], rng: random.Random) -> Case:
-    shown = [] if question.bare else ranked(question, chunks, rng)
-    expected = answer(question, shown)
-    content = "\n\n".join([*([render(shown)] if shown else []), f"Question: {question.text}"])
-    intent = "none" if expected.endswith(" none") else question.intent
-    return Case(content, expected, intent, question.new, question.core, tuple(chunk.symbol for chunk in shown))
-
-
-def ranked(question: Question, chunks: Sequence[Chunk], rng: random.Random) -> list[Chunk]:
-    """The chunk asked for where a search would put it: mostly first or second."""
-    wanted = [
-        chunk for chunk in chunks if chunk == question.target or (question.name and names_chunk(chunk, question.name))
-    ]
-    shown = [chunk for chunk in chunks if chunk not in wanted]
-    rng.shuffle(shown)
-    for chunk in wanted:
-        shown.insert(rng.choices(range(5), RANK_WEIGHTS)[0], chunk)
-    return shown

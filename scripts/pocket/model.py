@@ -57,12 +57,17 @@ class Llama(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width)
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, for the type checker: a ModuleList may hold anything."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of ordinary causal text (B, T), in float32: the reference that llama.cpp is compared with."""
         positions = torch.arange(ids.shape[1], device=ids.device)[None]
         table = rotations(positions, torch.float32)
         x = self.embed(ids)
-        for block in self.blocks:
+        for block in self.layers:
             q, k, v = self.project(block, x, table)
             x = self.rest_of_block(block, x, functional.scaled_dot_product_attention(q, k, v, is_causal=True))
         return functional.linear(self.norm(x), self.embed.weight)
@@ -72,7 +77,7 @@ class Llama(nn.Module):
         table = rotations(batch.positions, dtype)
         x = self.embed(batch.ids).to(dtype)
         masks = Masks.of(batch, dtype)
-        for block in self.blocks:
+        for block in self.layers:
             q, k, v = self.project(block, x, table)
             x = self.rest_of_block(block, x, structured_attention(q, k, v, batch, masks))
         x = x.reshape(-1, self.shape.width)[batch.predicting]
@@ -164,10 +169,10 @@ def structured_attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, masks: M
     context = (q[:, :, :c] @ kc.transpose(-1, -2) + masks.context).softmax(-1) @ vc
 
     def by_row(x: Tensor) -> Tensor:
-        return x[:, :, c:].unflatten(2, (rows, size))
+        return torch.unflatten(x[:, :, c:], 2, (rows, size))
 
     to_context = q[:, :, c:] @ kc.transpose(-1, -2) + masks.rows
     to_own = (by_row(q) @ by_row(k).transpose(-1, -2) + masks.own).flatten(2, 3)
     weights = torch.cat([to_context, to_own], -1).softmax(-1)
-    from_own = (weights[..., c:].unflatten(2, (rows, size)) @ by_row(v)).flatten(2, 3)
+    from_own = (torch.unflatten(weights[..., c:], 2, (rows, size)) @ by_row(v)).flatten(2, 3)
     return torch.cat([context, weights[..., :c] @ vc + from_own], 2)

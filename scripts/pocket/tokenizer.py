@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from offline_agent.agent.record import INTENTS, PLAIN, TOOLS
+
 from . import extract, phrases
 
 CONTROL = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
@@ -26,7 +28,15 @@ FIRST_MARKER = len(CONTROL)
 LETTER_PIECES = 3600
 TWINS = 1900
 TRAINING_SPANS = 20_000
-WHOLE_WORDS = ["where", "what", "args", "which", "other", " none", "Question"]  # each must be one token
+WHOLE_WORDS = [
+    *INTENTS,
+    *PLAIN,
+    "which",
+    *(tool for tool in TOOLS if "_" not in tool),
+    " uses",
+    " none",
+    "Question",
+]  # each must be one token
 
 WHITESPACE_MERGES = [(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4), (8, 1), (8, 3), (8, 4), (8, 7), (8, 8)]
 NEWLINE_INDENTS = (3, 7, 11, 15, 4, 8, 12, 2)
@@ -88,8 +98,8 @@ def build(texts: list[str]) -> Tokenizer:
     merges = MergeList()
     for left, right in learn_letter_merges(texts):
         merges.add(left, right)
-    for left, right in WHITESPACE_MERGES:
-        merges.add(SPACE * left, SPACE * right)
+    for before, after in WHITESPACE_MERGES:
+        merges.add(SPACE * before, SPACE * after)
     merges.add(NEWLINE, NEWLINE)
     for indent in NEWLINE_INDENTS:
         merges.add(NEWLINE, SPACE * indent)
@@ -116,7 +126,7 @@ def training_texts(spans: list[extract.Span]) -> list[str]:
     chosen = [span for span in spans if not span.held_out]
     random.Random(1).shuffle(chosen)
     texts = ["\n".join([span.path.replace("/", " "), *span.lines]) for span in chosen[:TRAINING_SPANS]]
-    return texts + (phrases.all_words() + WHOLE_WORDS) * 60
+    return texts + phrases.all_words() * 60 + WHOLE_WORDS * 2000
 
 
 def make(spans_file: Path, target: Path) -> None:

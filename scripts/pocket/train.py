@@ -5,7 +5,7 @@ Only answer tokens count, and the marker, the one token that says which chunk, c
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import circuits
-from .data import Arrays
+from .data import ROW_TOKENS, Arrays
 from .model import Batch, Llama, Shape
 from .tokenizer import FIRST_MARKER, MARKERS, PAD
 
 
 @dataclass(frozen=True)
 class Recipe:
-    minutes: float = 60.0
+    minutes: float = 75.0
     device: str = "cpu"
     contexts_per_step: int = 4
     matrix_rate: float = 0.007
@@ -31,7 +31,7 @@ class Recipe:
     warm_up: float = 0.03  # shares of the whole time
     cool_down: float = 0.4
     marker_weight: float = 5.0
-    stages: tuple[tuple[str, float], ...] = (("short", 0.3), ("full", 0.15), ("varied", 0.55))
+    stages: tuple[tuple[str, float], ...] = (("short", 0.3), ("full", 0.7))
     save_every: float = 180.0  # seconds
     report_every: int = 50  # steps
     seed: int = 0
@@ -48,7 +48,7 @@ class Recipe:
 class Muon:
     """Momentum, then the nearest orthogonal matrix (five Newton-Schulz steps): every direction moves equally far."""
 
-    def __init__(self, weights: list[Tensor], rate: float, momentum: float = 0.95, decay: float = 0.02) -> None:
+    def __init__(self, weights: Sequence[Tensor], rate: float, momentum: float = 0.95, decay: float = 0.02) -> None:
         self.weights, self.rate, self.momentum, self.decay = weights, rate, momentum, decay
         self.averages = [torch.zeros_like(weight) for weight in weights]
 
@@ -57,6 +57,7 @@ class Muon:
         rate = self.rate * factor
         same_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor, bool]]] = {}
         for weight, average in zip(self.weights, self.averages, strict=True):
+            assert weight.grad is not None
             average.lerp_(weight.grad, 1 - self.momentum)
             update = weight.grad.lerp(average, self.momentum)
             tall = update.shape[0] > update.shape[1]
@@ -96,7 +97,8 @@ class Feed:
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         random = np.random.default_rng([self.seed, epoch])
-        lengths = self.arrays["context_length"]
+        rows = self.arrays["spans"][..., 1].max(1)
+        lengths = self.arrays["context_length"] + 1000 * (rows > ROW_TOKENS)  # long rows keep each other company too
         order, groups = random.permutation(len(lengths)), []
         for start in range(0, len(order) - 63, 64):
             group = order[start : start + 64]
@@ -178,7 +180,7 @@ class Trainer:
         each = functional.cross_entropy(logits, batch.targets, reduction="none")
         markers = (batch.targets >= FIRST_MARKER) & (batch.targets < FIRST_MARKER + len(MARKERS))
         weights = torch.where(markers, self.recipe.marker_weight, 1.0)
-        ((each * weights).sum() / weights.sum()).backward()
+        torch.autograd.backward((each * weights).sum() / weights.sum())
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
         self.adam.param_groups[0]["lr"] = self.recipe.other_rate * factor
         self.adam.step()

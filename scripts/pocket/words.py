@@ -6,6 +6,27 @@ from collections.abc import Sequence
 
 from .extract import Span
 
+SYNONYMS = {
+    pair[at]: pair[1 - at]
+    for line in """
+        get fetch, remove delete, create make, return give, set assign, check verify, find locate, parse read, write save,
+        convert turn, start begin, stop end, open access, call invoke, send transmit, build construct, compute calculate,
+        add append, show display, raise throw, split divide, join combine, load import, choose select, change modify,
+        run execute, close shut, copy duplicate, print output, format layout, handle process, file document, string text,
+        list sequence, function routine, class type, value content, name title, path location, directory folder,
+        error failure, argument parameter, dictionary mapping, number count, object thing, index position, key identifier,
+        request query, response reply, connection link, test check, option setting, message note, given passed,
+        current present, default standard, new fresh, whether if, specified given, multiple several, all every
+    """.replace("\n", " ").split(",")
+    for pair in [line.split()]
+    for at in (0, 1)
+}
+EMPTY = frozenset([
+    "a", "an", "the", "of", "to", "for", "in", "on", "at", "by", "with", "from", "and", "or", "if", "is", "are", "be",
+    "this", "that", "it", "its", "as", "into", "not", "no", "which", "when", "whether", "all", "any", "given", "return",
+    "returns", "get", "set", "class", "base", "helper", "object", "used", "use", "using", "can", "will", "has", "have",
+])  # fmt: skip
+
 
 def split_words(name: str) -> list[str]:
     """`parse_HTTPHeader2` -> parse, http, header."""
@@ -16,7 +37,9 @@ class Words:
     """The vocabulary random names, paths and descriptions are made of."""
 
     def __init__(self, spans: Sequence[Span], rng: random.Random) -> None:
-        names, paths, prose = set(), set(), set()
+        names: set[str] = set()
+        paths: set[str] = set()
+        prose: set[str] = set()
         for span in spans[:30_000]:
             names.update(split_words(span.symbol))
             paths.update(re.findall(r"[a-z]+", span.path.rsplit(".", 1)[0]))
