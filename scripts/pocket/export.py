@@ -112,11 +112,17 @@ def rope_factors(head: int) -> np.ndarray:
     return factors
 
 
+def shape_of(reader: gguf.GGUFReader, vocabulary: int) -> Shape:
+    """The sizes that `describe_shape` wrote."""
+    names = ("embedding_length", "block_count", "attention.head_count", "attention.key_length", "feed_forward_length")
+    return Shape(vocabulary, *(int(reader.fields[f"llama.{name}"].contents()) for name in names))
+
+
 def read(source: Path) -> tuple[Llama, Tokenizer]:
     """The model and tokenizer of a file that `export` wrote, for comparison with what llama.cpp makes of it."""
     reader = gguf.GGUFReader(str(source))
     tokens, merges = (reader.fields[f"tokenizer.ggml.{part}"].contents() for part in ("tokens", "merges"))
-    model = Llama(Shape(vocabulary=len(tokens)))
+    model = Llama(shape_of(reader, len(tokens)))
     stored = {tensor.name: tensor.data for tensor in reader.tensors}
     with torch.no_grad():
         for name, weight in named_tensors(model).items():
