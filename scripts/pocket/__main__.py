@@ -76,6 +76,7 @@ class Work:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """The command line of scripts/build-pocket."""
     parser = argparse.ArgumentParser(
         prog="scripts/build-pocket", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,6 +96,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Every stage in its order, or the one asked for; then shipping, if asked for."""
     options = parse_arguments()
     work = Work(options.work)
     work.data.mkdir(parents=True, exist_ok=True)
@@ -115,16 +117,19 @@ def missing(target: Path, sources: list[Path], forced: bool) -> bool:
 
 
 def run_extract(work: Work, options: argparse.Namespace) -> None:
+    """Python on this machine -> spans.jsonl."""
     if missing(work.spans, [], options.only == "extract"):
         extract.extract(work.spans)
 
 
 def run_tokenizer(work: Work, options: argparse.Namespace) -> None:
+    """spans.jsonl and the phrasings of training -> tokenizer.json."""
     if missing(work.tokenizer, [work.spans], options.only == "tokenizer"):
         tokenizer.make(work.spans, work.tokenizer)
 
 
 def run_data(work: Work, options: argparse.Namespace) -> None:
+    """Spans and tokenizer -> an .npz for each stage of training."""
     last = work.data / f"{list(data.TRAINING_PLAN)[-1]}.npz"
     if missing(last, [work.spans, work.tokenizer], options.only == "data"):
         data.make_training(work.spans, work.tokenizer, work.data)
@@ -139,6 +144,7 @@ def run_train(work: Work, options: argparse.Namespace) -> None:
 
 
 def run_export(work: Work, options: argparse.Namespace) -> None:
+    """The checkpoint -> pocket.gguf."""
     if missing(work.model, [work.checkpoint], options.only == "export"):
         trained, _ = train.load_trained(work.checkpoint)
         export.export(trained, Tokenizer.from_file(str(work.tokenizer)), work.model)

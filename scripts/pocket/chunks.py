@@ -35,6 +35,11 @@ FOREIGN_SHARE = 0.25  # of the contexts are in another language
 
 @dataclass(frozen=True)
 class Chunk:
+    """One excerpt as a search would return it: lines `start` to `end` of `path`, of which `lines` are shown, at most ten.
+
+    `symbol` is dotted, and empty for prose and module code; `sentence` is the first one of the docstring, `kind` as in Span.
+    """
+
     path: str
     start: int
     end: int
@@ -47,17 +52,21 @@ class Chunk:
     part: bool = False  # a later part of the definition, which the symbol names all the same
 
     def later_part(self, lines: int) -> "Chunk":
+        """The second part of a long definition, as the index would hold it: at most `lines` lines, and no docstring."""
         return replace(self, start=self.rest_start, lines=self.rest[:lines], sentence="", rest=(), part=True)
 
     def render(self, number: int) -> str:
+        """The header `[number] path:start-end symbol` and the excerpt, as the program writes them into a prompt."""
         return "\n".join([f"[{number}] {self.path}:{self.start}-{self.end} {self.symbol}".rstrip(), *self.lines])
 
 
 def render(chunks: Sequence[Chunk]) -> str:
+    """All excerpts of a prompt, numbered from 1, a blank line between them."""
     return "\n\n".join(chunk.render(i) for i, chunk in enumerate(chunks, 1))
 
 
 def as_chunk(span: Span, lines: int) -> Chunk:
+    """A span with its first `lines` lines; of a long path only the last two parts, as prompts have few tokens."""
     path = span.path if len(span.path) <= 60 else "/".join(span.path.split("/")[-2:])
     return Chunk(
         path,
@@ -73,6 +82,7 @@ def as_chunk(span: Span, lines: int) -> Chunk:
 
 
 def substitute(chunk: Chunk, names: dict[str, str]) -> Chunk:
+    """The chunk with every whole word of `names` replaced by what it stands for, wherever it occurs."""
     if not names:
         return chunk
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
@@ -110,6 +120,7 @@ class Library:
                 self.callers[called].append(span)
 
     def subject(self) -> Span:
+        """A definition to ask about; one with a docstring more often than chance has it, since `which` needs descriptions."""
         return self.rng.choice(self.described if self.rng.random() < 0.65 else self.named)
 
     def like(self, span: Span) -> Span:
@@ -156,6 +167,7 @@ class ChunkWriter:
                 return self.with_parts(chunks, size) if size.parts else chunks
 
     def lines(self, size: Size) -> int:
+        """How many lines an excerpt shows: half of the time all there is room for, else any number from one."""
         return size.lines if self.rng.random() < 0.5 else self.rng.randint(1, size.lines)
 
     def disguise(self, chunks: list[Chunk]) -> list[Chunk]:
@@ -175,6 +187,7 @@ class ChunkWriter:
         return [self.move(substitute(chunk, names), moved.get(chunk.path, chunk.path)) for chunk in chunks]
 
     def move(self, chunk: Chunk, path: str) -> Chunk:
+        """The chunk in another file, mostly at another line."""
         start = chunk.start
         if self.rng.random() < 0.7:
             start = self.rng.randint(1, self.rng.choice([99, 999, 3000]))

@@ -1,4 +1,4 @@
-"""Copying and citing, written into the first weights by hand.
+r"""Copying and citing, written into the first weights by hand.
 
 A network that starts from noise spends most of an hour on discovering that a name can be copied. Here it starts out
 knowing, and training refines it. The 256 numbers of the residual stream are divided up:
@@ -10,21 +10,27 @@ knowing, and training refines it. The 256 numbers of the residual stream are div
 Layer 0 fills the right half. A constant in every token gives attention the biases that Llama has not, and with them a head
 can be aimed at an exact distance: a sum of cosines at eight speeds has its peak there.
 
-    head 0, 1, 2   look back 1, 2, 3 tokens, write what is there
-    head 3         looks back to the latest "[k] ", writes its tag (16 numbers, orthogonal between chunks)
+    head 0, 1, 2   look back 1, 2, 3 tokens, write what is there, in 24, 24 and 16 numbers
+    head 3         looks back to the latest "[k] ", or "Question", writes its tag: 16 numbers, orthogonal between chunks
+
+The tag is nearly pure, not quite. What a marker scores depends a little on its token, so that the first tokens of a chunk can
+have a mixture of its tag and the one before; and as the slow cosines turn on, a chunk must not be longer than 130 tokens.
 
 Layer 1 compares. With "... A B C" so far, each head looks for another place with the same last tokens:
 
-    prompt   [2] src/shop.py:4-9 Cart.add \\n def add(self, item): ... \\n\\nQuestion: where is Cart.add defined? ... Cart.add
-                                       ^                                                               ^               ^
-                                   tag 2, newline                                             next: " defined"       now
+    prompt   [2] src/shop.py:4-9 Cart.add\ndef add(self, item): ...\n\nQuestion: where is Cart.add defined? ... Cart.add
+                                         ^                                                         ^                   ^
+                                 tag 2, newline                                            next: " defined"           now
 
-    head A   same last 3 tokens anywhere           -> the token that came next there   (copying)
-    head B   same last 2 tokens, same tag          -> the token that came next there   (copying from the question)
-    head C   same 2 tokens elsewhere, another tag  -> that tag                         (which chunks speak of it?)
-    head D   same last 2 tokens, then a newline:
-             the end of a chunk's header           -> that tag, as the marker "[k] "   (which chunk *is* it?)
-             nothing fits: rests on the first token -> the sink flag                   (none is)
+    head 0, A   same last 3 tokens anywhere           -> the token that came next there   (copying)
+    head 1, B   same last 2 tokens, same tag          -> the token that came next there   (copying from the question)
+    head 2, C   same 2 tokens elsewhere, another tag  -> that tag                         (which chunks speak of it?)
+    head 3, D   same last 2 tokens, then a newline:
+                the end of a chunk's header           -> that tag, as the marker "[k] "   (which chunk *is* it?)
+                nothing fits: rests on the first token -> the sink flag, as " none"       (none is)
+
+After this alone a random sequence is copied at 19 places of 20; behind a name the right marker beats the eight others in four
+cases of five. Copying is louder: what is written next would be " defined".
 
 Everything else starts at zero output, so that nothing disturbs this, and learns the rest: where in the question the name
 is, what was asked, and which chunk a description fits.
@@ -69,6 +75,8 @@ def related_embeddings(tokenizer: Tokenizer, width: int, generator: torch.Genera
 
 
 class Circuits:
+    """Writes the starting point into a model, a circuit a method. All randomness comes from `seed`."""
+
     def __init__(self, model: Llama, tokenizer: Tokenizer, seed: int) -> None:
         self.model, self.shape = model, model.shape
         self.generator = torch.Generator().manual_seed(seed)
@@ -77,6 +85,7 @@ class Circuits:
         self.tag = self.projection(TAG_SIZE)
 
     def install(self) -> None:
+        """Everything random or silent first, then the circuits on top of it."""
         self.ordinary_weights()
         self.embeddings()
         first, second = self.model.layers[:2]
@@ -87,6 +96,7 @@ class Circuits:
         self.citing(second)
 
     def random(self, *size: int) -> Tensor:
+        """Normal numbers from the seed."""
         return torch.randn(*size, generator=self.generator)
 
     def projection(self, size: int) -> Tensor:
@@ -106,6 +116,7 @@ class Circuits:
             block.down.weight.zero_()
 
     def embeddings(self) -> None:
+        """Tokens: content at random, related words alike; flags; and in the content of markers and `Question` their tag."""
         weights = self.model.embed.weight
         weights.copy_(related_embeddings(self.tokenizer, self.shape.width, self.generator))
         weights[:, CONTENT.stop :] = 0
@@ -123,9 +134,11 @@ class Circuits:
         self.constant = float(normed[:, CONSTANT].mean())  # what the constant is after the norm
 
     def rows(self, head: int) -> slice:
+        """The rows of q, k and v, and the columns of o, that belong to a head."""
         return slice(head * self.shape.head, (head + 1) * self.shape.head)
 
     def clear(self, block: Block, head: int, values: bool = True) -> None:
+        """A head that attends everywhere alike and writes nothing; with `values` False it still reads at random."""
         rows = self.rows(head)
         block.q.weight[rows] = 0
         block.k.weight[rows] = 0
@@ -143,6 +156,7 @@ class Circuits:
             block.k.weight[row + 1, CONSTANT] = size * math.sin(turn * distance)
 
     def look_back(self, block: Block, head: int, distance: int, target: int, size: int) -> None:
+        """A head that writes the narrowed content of the token `distance` back into `size` numbers from `target` on."""
         self.clear(block, head, values=False)
         self.aim(block, head, distance, [4.0] * len(TURNS))
         start = head * self.shape.head
@@ -180,6 +194,7 @@ class Circuits:
         return self.narrow[i] if source == 0 else torch.eye(self.shape.width)[source + i]
 
     def copying(self, block: Block) -> None:
+        """Heads A and B of layer 1. A whole match scores 22 (9 + 7 + 6, 10 + 4 + 8): one outweighs 400 that lack the last 6."""
         self.match(block, 0, [(0, BACK_1, 16, 9.0), (BACK_1, BACK_2, 16, 7.0), (BACK_2, BACK_3, 16, 6.0)])
         self.match(block, 1, [(0, BACK_1, 24, 10.0), (BACK_1, BACK_2, 8, 4.0), (TAG, TAG, 16, 8.0)])
         carried = self.projection(2 * self.shape.head)  # the two heads carry half of the content each
@@ -189,6 +204,10 @@ class Circuits:
             block.o.weight[:, self.rows(head)] = half.T * SCALE * 3
 
     def citing(self, block: Block) -> None:
+        """Heads C and D of layer 1.
+
+        To D the first token scores 15.5: well below the end of a header that matches (10 + 6 + 8), above half a match.
+        """
         self.match(block, 2, [(0, 0, 16, 10.0), (BACK_1, BACK_1, 16, 8.0), (TAG, TAG, 16, -14.0)])
         self.hand_over_tag(block, 2, strength=2.0)
         row = self.match(block, 3, [(0, BACK_1, 24, 10.0), (BACK_1, BACK_2, 16, 6.0)])

@@ -61,13 +61,16 @@ class Codec:
         self.tokenizer = tokenizer
 
     def context(self, chunks: Sequence[Chunk]) -> list[int]:
+        """The ids of all chunks and of `Question:`."""
         return self.ids(f"<|user|>\n{render(chunks)}\n\nQuestion:")
 
     def row(self, question: Question) -> list[int]:
+        """The ids of a question and of the beginning of its answer; a bare one brings its own `Question:`."""
         start = "<|user|>\nQuestion: " if question.bare else " "
         return self.ids(f"{start}{question.text}<|end|>\n<|assistant|>\n")
 
     def ids(self, text: str) -> list[int]:
+        """The ids of any text, markers and control tokens included."""
         return list(self.tokenizer.encode(text).ids)
 
 

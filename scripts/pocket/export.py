@@ -29,6 +29,7 @@ BLOCK_NAMES = {
 
 
 def export(model: Llama, tokenizer: Tokenizer, target: Path) -> None:
+    """Write `model` and its `tokenizer` to `target`, whole or not at all."""
     temporary = target.with_suffix(".partial")
     writer = gguf.GGUFWriter(str(temporary), "llama")
     describe_shape(writer, model)
@@ -42,6 +43,7 @@ def export(model: Llama, tokenizer: Tokenizer, target: Path) -> None:
 
 
 def describe_shape(writer: gguf.GGUFWriter, model: Llama) -> None:
+    """The numbers that llama.cpp builds the network from, and what the model is for."""
     shape = model.shape
     writer.add_name("pocket")
     writer.add_description("Finds and cites definitions in the excerpts it is shown. Part of offline-agent.")
@@ -62,6 +64,7 @@ def describe_shape(writer: gguf.GGUFWriter, model: Llama) -> None:
 
 
 def describe_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+    """Tokens, their kinds and merges, and the template of a conversation."""
     vocabulary = tokenizer.get_vocab()
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
@@ -80,6 +83,7 @@ def describe_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
 
 
 def token_type(token: int) -> int:
+    """Control tokens are never text; markers are text, and one token each."""
     if token < len(CONTROL):
         return gguf.TokenType.CONTROL
     if token < FIRST_MARKER + len(MARKERS):
@@ -88,6 +92,7 @@ def token_type(token: int) -> int:
 
 
 def add_tensors(writer: gguf.GGUFWriter, model: Llama) -> None:
+    """Every weight, and `rope_freqs.weight`, by which pairs of dimensions turn at our speeds or not at all."""
     writer.add_tensor("rope_freqs.weight", rope_factors(model.shape.head))
     for name, weight in named_tensors(model).items():
         array = weight.detach().float().numpy()

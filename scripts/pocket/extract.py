@@ -61,10 +61,12 @@ class Span:
 
     @property
     def name(self) -> str:
+        """The last part of the symbol; empty where there is none."""
         return self.symbol.rsplit(".", 1)[-1]
 
 
 def first_sentence(docstring: str) -> str:
+    """Up to the first full stop of the first paragraph, on one line; the whole paragraph where it has none."""
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
     found = re.match(r"(.+?[.!?])(\s|$)", paragraph)
     return found.group(1) if found else paragraph
@@ -83,6 +85,7 @@ def package_files() -> dict[str, list[tuple[Path, Path]]]:
 
 
 def files_under(entry: Path) -> Iterator[Path]:
+    """The Python and documentation files of a package, in a fixed order."""
     if entry.is_file():
         if entry.suffix == ".py":
             yield entry
@@ -94,6 +97,7 @@ def files_under(entry: Path) -> Iterator[Path]:
 
 
 def spans_of(package: str, files: list[tuple[Path, Path]]) -> Iterator[Span]:
+    """The spans of some files of a package, each given with the root that paths are relative to; what is not ASCII is left out."""
     chosen = list(files)
     random.Random(package).shuffle(chosen)
     held_out = package in HELD_OUT
@@ -116,6 +120,7 @@ Cut = tuple[int, int, str, str, list[str], str]
 
 
 def python_spans(source: str) -> Iterator[Cut]:
+    """Definitions, then what stands between them; nothing where the source does not parse."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -126,6 +131,7 @@ def python_spans(source: str) -> Iterator[Cut]:
 
 
 def definitions(body: Iterable[ast.stmt], lines: list[str], owner: str) -> Iterator[Cut]:
+    """Functions, methods and the heads of classes, down into the classes, with their decorators."""
     for node in body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
@@ -143,10 +149,12 @@ def definitions(body: Iterable[ast.stmt], lines: list[str], owner: str) -> Itera
 
 
 def first_line(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Of a function, its decorators included."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def excerpt(lines: list[str], start: int, end: int) -> list[str]:
+    """The first lines of lines `start` to `end`, counted from 1, without their common indent."""
     text = textwrap.dedent("\n".join(lines[start - 1 : min(end, start + EXCERPT_LINES - 1)]))
     return text.rstrip().split("\n")
 
@@ -192,6 +200,7 @@ def keep_share(span: Span, rng: random.Random) -> bool:
 
 
 def without_leaks(spans: list[Span]) -> list[Span]:
+    """Without training spans that share a docstring, or a name and first line, with a held-out one."""
     held_out = [span for span in spans if span.held_out]
     sentences = {span.sentence for span in held_out if len(span.sentence) > 30}
     heads = {(span.symbol, span.lines[0]) for span in held_out if span.symbol}
@@ -224,5 +233,6 @@ def extract(target: Path) -> None:
 
 
 def load(source: Path) -> list[Span]:
+    """The spans that `extract` wrote."""
     with source.open(encoding="utf-8") as file:
         return [Span(**json.loads(line)) for line in file]

@@ -85,6 +85,7 @@ class Fillings:
         }  # fmt: skip
 
     def of(self, slot: str, tool: str) -> str:
+        """A value for a slot in a request for `tool`."""
         if tool == "explore" and slot == "question":
             return self.fill(self.rng.choice(EXPLORED))
         return self._makers[slot]()
@@ -95,6 +96,7 @@ class Fillings:
         return str(first), str(first + self.rng.randint(1, 60))
 
     def fill(self, template: str) -> str:
+        """Settle a template: {w} a word, {n} a name, {f} a file, {d} a folder, {k} a number, {g} "parsing header"."""
         makers: dict[str, Callable[[], str]] = {
             "{w}": self.word, "{n}": self.words.identifier, "{f}": self.file, "{d}": self.folder,
             "{k}": lambda: str(self.rng.randint(0, 999)), "{g}": lambda: f"{gerund(base_form(self.word()))} {self.word()}",
@@ -105,15 +107,18 @@ class Fillings:
         return template
 
     def word(self) -> str:
+        """A word of names or of docstrings."""
         return self.rng.choice(self.words.names if self.rng.random() < 0.5 else self.words.prose)
 
     def folder(self) -> str:
+        """A folder, with or without a slash behind it."""
         if self.rng.random() < 0.3:
             return self.rng.choice(KNOWN_FOLDERS)
         path = self.words.path().rpartition("/")[0] or self.rng.choice(self.words.paths)
         return path + ("/" if self.rng.random() < 0.2 else "")
 
     def file(self) -> str:
+        """A file, often without its folder."""
         if self.rng.random() < 0.25:
             return self.rng.choice(KNOWN_FILES)
         stem = self.words.path().removesuffix(".py")
@@ -122,6 +127,7 @@ class Fillings:
         return stem + self.rng.choice(EXTENSIONS)
 
     def pattern(self) -> str:
+        """What people grep for: a name, a mark such as TODO, or a piece of code or text."""
         rng, name = self.rng, self.words.identifier
         draw = rng.random()
         if draw < 0.3:
@@ -136,6 +142,7 @@ class Fillings:
         return self.fill(rng.choice(templates))
 
     def glob(self) -> str:
+        """A pattern of paths."""
         rng = self.rng
         ending = rng.choice(EXTENSIONS)
         word = rng.choice(self.words.paths)
@@ -148,15 +155,19 @@ class Fillings:
         return rng.choice(forms)
 
     def command(self) -> str:
+        """A command line."""
         return self.fill(self.rng.choice(COMMANDS))
 
     def query(self) -> str:
+        """What people type into a search of code."""
         return self.fill(self.rng.choice(QUERIES))
 
     def snippet(self) -> str:
+        """A small piece of text to replace, or to replace it with."""
         return self.fill(self.rng.choice(SNIPPETS))
 
     def step(self) -> str:
+        """A task to remember."""
         return self.fill(self.rng.choice(STEPS))
 
 

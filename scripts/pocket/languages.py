@@ -14,6 +14,8 @@ HEAD = re.compile(r"(?:async )?def (\w+)\(([^()]*)\)")
 
 @dataclass(frozen=True)
 class Head:
+    """What every language says of a function, each in its own way."""
+
     name: str
     owner: str  # the class, or empty
     parameters: tuple[str, ...]
@@ -21,6 +23,7 @@ class Head:
 
     @property
     def camel(self) -> str:
+        """The name as JavaScript, Java and others write it."""
         first, *rest = self.name.strip("_").split("_")
         return first + "".join(part.capitalize() for part in rest)
 
@@ -40,14 +43,17 @@ def head_of(lines: Sequence[str], symbol: str, sentence: str) -> Head | None:
 
 
 def typed(head: Head, rng: random.Random, form: str, types: Sequence[str]) -> str:
+    """The parameters with types made up, each in a `form` such as "{name}: {type}"."""
     return ", ".join(form.format(name=name, type=rng.choice(types)) for name in head.parameters)
 
 
 def slashes(head: Head, mark: str = "//") -> Lines:
+    """The docstring's sentence as a line comment; nothing where there is none."""
     return [f"{mark} {head.sentence}"] if head.sentence else []
 
 
 def block(head: Head) -> Lines:
+    """The docstring's sentence as a block comment; nothing where there is none."""
     return ["/**", f" * {head.sentence}", " */"] if head.sentence else []
 
 

@@ -18,6 +18,8 @@ FORBIDDEN = -30_000.0  # as a score: never attended, and finite in bf16
 
 @dataclass(frozen=True)
 class Shape:
+    """The sizes of a Llama: `head` is the width of one head, `hidden` that of the gated layer. The defaults are pocket's."""
+
     vocabulary: int
     width: int = 256
     layers: int = 4
@@ -27,6 +29,8 @@ class Shape:
 
 
 class Norm(nn.Module):
+    """Root mean square over the last dimension, and a factor for each number."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
@@ -36,6 +40,8 @@ class Norm(nn.Module):
 
 
 class Block(nn.Module):
+    """The weights of a layer: attention (q, k, v, o), then a gated layer (gate, up, down), a norm before either."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         inner = shape.heads * shape.head
@@ -50,6 +56,8 @@ class Block(nn.Module):
 
 
 class Llama(nn.Module):
+    """Weights by the names that checkpoints have, and two ways to run them: plain text, and the training pass."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -84,6 +92,7 @@ class Llama(nn.Module):
         return functional.linear(self.norm(x), self.embed.weight.to(dtype)).float()
 
     def project(self, block: Block, x: Tensor, table: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (B, T, width), each (B, heads, T, head); the first two turned."""
         h = block.attn_norm(x)
         q, k, v = (
             self.split_heads(functional.linear(h, part.weight.to(h.dtype))) for part in (block.q, block.k, block.v)
@@ -91,9 +100,11 @@ class Llama(nn.Module):
         return rotate(q, table), rotate(k, table), v
 
     def split_heads(self, x: Tensor) -> Tensor:
+        """(B, T, heads * head) -> (B, heads, T, head)."""
         return x.view(x.shape[0], x.shape[1], self.shape.heads, self.shape.head).transpose(1, 2)
 
     def rest_of_block(self, block: Block, x: Tensor, attended: Tensor) -> Tensor:
+        """x (B, T, width) with what was attended (B, heads, T, head) and the gated layer added."""
         x = x + functional.linear(attended.transpose(1, 2).reshape(x.shape), block.o.weight.to(x.dtype))
         h = block.mlp_norm(x)
         gate, up = (functional.linear(h, part.weight.to(h.dtype)) for part in (block.gate, block.up))
@@ -102,6 +113,7 @@ class Llama(nn.Module):
 
 
 def rotations(positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, turning pairs) of positions (B, T)."""
     angles = positions[..., None].float() * torch.tensor(TURNS, device=positions.device)
     return angles.cos()[:, None].to(dtype), angles.sin()[:, None].to(dtype)
 
@@ -139,21 +151,27 @@ class Batch:
 
     @property
     def context_tokens(self) -> int:
+        """C."""
         return self.hidden.shape[-1]
 
     @property
     def rows(self) -> int:
+        """K."""
         return self.hidden.shape[1]
 
 
 @dataclass(frozen=True)
 class Masks:
+    """What may not be attended, as FORBIDDEN to add to the scores, 0 elsewhere."""
+
     context: Tensor  # (C, C) causal
     own: Tensor  # (R, R) causal
     rows: Tensor  # (B, 1, K*R, C)
 
     @classmethod
     def of(cls, batch: Batch, dtype: torch.dtype) -> "Masks":
+        """The masks of a batch; those of rows hide padding, and the whole context from questions without chunks."""
+
         def causal(size: int) -> Tensor:
             return torch.full((size, size), FORBIDDEN, device=batch.ids.device).triu(1).to(dtype)
 
@@ -163,6 +181,7 @@ class Masks:
 
 
 def structured_attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, masks: Masks) -> Tensor:
+    """q, k, v (B, heads, C + K*R, head) -> the same shape. Rows attend to the context and to themselves, never to other rows."""
     c, rows, size = batch.context_tokens, batch.rows, batch.row_tokens
     q = q * q.shape[-1] ** -0.5
     kc, vc = k[:, :, :c], v[:, :, :c]

@@ -62,6 +62,7 @@ def choose(core: str, rng: random.Random) -> str:
 
 
 def lower_first(text: str) -> str:
+    """For behind an opening; acronyms and slots keep their case."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 

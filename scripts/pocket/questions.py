@@ -78,6 +78,7 @@ class QuestionWriter:
         return self.ask(kind, name=self.any_name(chunks))
 
     def named(self, chunks: Sequence[Chunk]) -> Question | None:
+        """Where, what, args or uses, about one of the chunks by a name that means it."""
         rng = self.rng
         chunk = rng.choice([each for each in chunks if each.symbol])
         name = self.as_called(chunk)
@@ -103,6 +104,7 @@ class QuestionWriter:
         return name
 
     def which(self, chunks: Sequence[Chunk]) -> Question | None:
+        """About a chunk by what it does; the better rank is asked about more often, as it is in use."""
         usable = [i for i, chunk in enumerate(chunks) if split_words(chunk.symbol) and not chunk.part]
         if not usable:
             return None
@@ -127,12 +129,14 @@ class QuestionWriter:
         return None if named_by(name, chunks) else self.ask(rng.choice(INTENTS), name=name)
 
     def any_name(self, chunks: Sequence[Chunk]) -> str:
+        """One of these, or a made-up one."""
         symbols = [chunk.symbol for chunk in chunks if chunk.symbol]
         return self.rng.choice(symbols) if symbols and self.rng.random() < 0.6 else self.words.symbol()
 
     # --- the text ---
 
     def ask(self, intent: str, name: str = "", target: Chunk | None = None) -> Question | None:
+        """A phrasing of `intent` with its slots filled; None where they cannot be, or the name is no longer found in the text."""
         text, core = phrases.compose(intent, self.rng, self.cores)
         if self.varied and (target is not None or looks_like_code(name)) and self.rng.random() < 0.2:
             text = phrases.interrupted(text, self.words.prose, self.rng)
@@ -151,6 +155,7 @@ class QuestionWriter:
         return Question(text, intent, core, name, target) if found else None
 
     def decorated(self, name: str) -> str:
+        """As people write a name: plain, in backticks, with brackets, in quotes."""
         draw = self.rng.random()
         for share, form in [(0.55, "{}"), (0.75, "`{}`"), (0.9, "{}()"), (0.95, "`{}()`"), (0.98, '"{}"')]:
             if draw < share:
@@ -226,6 +231,7 @@ class QuestionWriter:
         return [other_number(word) if i and rng.random() < 0.1 else word for i, word in enumerate(words[:11])]
 
     def name_words(self, chunk: Chunk) -> list[str]:
+        """The words of the symbol, read as a description: `Session.close` -> close the session."""
         owner, _, name = chunk.symbol.rpartition(".")
         words = split_words(name) or ["run"]
         if chunk.kind == "class":

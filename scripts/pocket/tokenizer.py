@@ -64,6 +64,7 @@ class MergeList:
         self._known = set(self.tokens)
 
     def add(self, left: str, right: str) -> None:
+        """The merge, where both halves are tokens; what it makes becomes one."""
         if left not in self._known or right not in self._known:
             return
         self.merges.append((left, right))
@@ -72,10 +73,12 @@ class MergeList:
             self._known.add(left + right)
 
     def bpe(self) -> models.BPE:
+        """All of it, as a model."""
         return models.BPE(vocab={token: i for i, token in enumerate(self.tokens)}, merges=self.merges)
 
 
 def learn_letter_merges(texts: list[str]) -> list[tuple[str, str]]:
+    """Merges within runs of letters, the most frequent first, until there are LETTER_PIECES pieces."""
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.Split(Regex("[^A-Za-z]"), behavior="removed")
     letters = [chr(code) for code in range(65, 123) if chr(code).isalpha()]
@@ -95,6 +98,7 @@ def frequent_first_pieces(texts: list[str], letters_only: Tokenizer) -> list[str
 
 
 def build(texts: list[str]) -> Tokenizer:
+    """The tokenizer of some texts. The order of the merges is the point of it: letters, whitespace, punctuation, then twins."""
     merges = MergeList()
     for left, right in learn_letter_merges(texts):
         merges.add(left, right)
@@ -123,6 +127,7 @@ def assemble(tokens: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
 
 
 def training_texts(spans: list[extract.Span]) -> list[str]:
+    """Code that is not held out, and the phrasings often enough that their words are tokens."""
     chosen = [span for span in spans if not span.held_out]
     random.Random(1).shuffle(chosen)
     texts = ["\n".join([span.path.replace("/", " "), *span.lines]) for span in chosen[:TRAINING_SPANS]]
@@ -130,6 +135,7 @@ def training_texts(spans: list[extract.Span]) -> list[str]:
 
 
 def make(spans_file: Path, target: Path) -> None:
+    """Read spans, write tokenizer.json, and check that what records are made of is one token each."""
     texts = training_texts(extract.load(spans_file))
     tokenizer = build(texts)
     for word in WHOLE_WORDS:

@@ -23,6 +23,8 @@ from .tokenizer import FIRST_MARKER, MARKERS, PAD
 
 @dataclass(frozen=True)
 class Recipe:
+    """All that is chosen about a training run; a checkpoint is only taken up with the same."""
+
     minutes: float = 75.0
     device: str = "cpu"
     contexts_per_step: int = 4
@@ -41,6 +43,7 @@ class Recipe:
         return min(1, done / self.warm_up + 0.02) * min(1, (1 - done) / self.cool_down + 0.02)
 
     def stage(self, done: float) -> int:
+        """Which of `stages` is due when a share `done` of the time is over."""
         ends = np.cumsum([share for _, share in self.stages])
         return min(int(np.searchsorted(ends, done, side="right")), len(self.stages) - 1)
 
@@ -54,6 +57,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
+        """Update every weight from its gradient, at `factor` times the rate; matrices of one shape go together."""
         rate = self.rate * factor
         same_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor, bool]]] = {}
         for weight, average in zip(self.weights, self.averages, strict=True):
@@ -72,6 +76,7 @@ class Muon:
 
 
 def orthogonal(x: Tensor) -> Tensor:
+    """(n, rows, columns) with rows <= columns and norms below 1 -> nearly orthogonal rows. The coefficients are Muon's."""
     x = x.bfloat16()
     for _ in range(5):
         square = x @ x.transpose(1, 2)
@@ -86,6 +91,7 @@ class Feed:
         self.arrays, self.size, self.seed = arrays, size, seed
 
     def batches(self, start: int) -> Iterator[np.ndarray]:
+        """Indices of contexts, `size` at a time and for ever, from the batch numbered `start` on."""
         epoch, skip = divmod(start, self.per_epoch)
         while True:
             yield from self.epoch(epoch)[skip:]
@@ -93,9 +99,11 @@ class Feed:
 
     @property
     def per_epoch(self) -> int:
+        """How many batches; contexts that fill no group of 64 are left out."""
         return len(self.arrays["context_length"]) // 64 * (64 // self.size)
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
+        """The batches of one epoch: groups of 64 at random, cut into batches of like length, and these shuffled."""
         random = np.random.default_rng([self.seed, epoch])
         rows = self.arrays["spans"][..., 1].max(1)
         lengths = self.arrays["context_length"] + 1000 * (rows > ROW_TOKENS)  # long rows keep each other company too
@@ -137,6 +145,8 @@ def batch_of(arrays: Arrays, chosen: np.ndarray, device: str) -> Batch:
 
 
 class Trainer:
+    """A training run: it goes on from the checkpoint, where there is one, and writes it every few minutes."""
+
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, stages: list[Arrays], checkpoint: Path) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.checkpoint = recipe, checkpoint
@@ -175,6 +185,7 @@ class Trainer:
             self.save()
 
     def step(self, arrays: Arrays, chosen: np.ndarray, factor: float) -> tuple[float, ...]:
+        """One update from one batch; mean loss, and the shares of tokens, first tokens and markers that were right."""
         batch = batch_of(arrays, chosen, self.recipe.device)
         logits = self.model.answers(batch)
         each = functional.cross_entropy(logits, batch.targets, reduction="none")
@@ -194,6 +205,7 @@ class Trainer:
         return tuple(float(part.mean()) for part in parts)
 
     def report(self, figures: list[tuple[float, ...]]) -> None:
+        """One line: the means since the last."""
         loss, right, first, marker = np.nanmean(figures, axis=0)
         print(
             f"  {self.seconds / 60:5.1f} of {self.recipe.minutes:g} min  step {self.steps}  {self.tokens / 1e6:.2f} M tokens  "
@@ -202,6 +214,7 @@ class Trainer:
         )
 
     def save(self) -> None:
+        """Everything that `resume` needs, whole or not at all."""
         state = {
             "model": self.model.state_dict(),
             "adam": self.adam.state_dict(),
@@ -217,6 +230,7 @@ class Trainer:
         temporary.replace(self.checkpoint)
 
     def resume(self) -> None:
+        """Weights, averages, and how far each stage has read."""
         state = torch.load(self.checkpoint, map_location=self.recipe.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.adam.load_state_dict(state["adam"])
@@ -227,6 +241,7 @@ class Trainer:
 
 
 def device(choice: str) -> str:
+    """What "auto" means here."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if choice == "auto" else choice
 
 
@@ -239,6 +254,7 @@ def load_trained(checkpoint: Path) -> tuple[Llama, dict[str, float]]:
 
 
 def train(recipe: Recipe, tokenizer_file: Path, data: Path, checkpoint: Path) -> None:
+    """The stage `train`: arrays of `data` and a tokenizer -> a checkpoint, or an older checkpoint trained further."""
     torch.set_num_threads(1)  # a step is many small products: a second thread waits more than it works
     stages = [dict(np.load(data / f"{name}.npz")) for name, _ in recipe.stages]
     Trainer(recipe, Tokenizer.from_file(str(tokenizer_file)), stages, checkpoint).run()

@@ -50,6 +50,7 @@ class Words:
         self.rng = rng
 
     def identifier(self, class_like: bool = False) -> str:
+        """One to three words: snake_case mostly, sometimes CamelCase, private, or with a number."""
         rng = self.rng
         parts = [rng.choice(self.names) for _ in range(rng.choice([1, 2, 2, 2, 3]))]
         if class_like or rng.random() < 0.06:
@@ -60,6 +61,7 @@ class Words:
         return ("_" if rng.random() < 0.12 else "") + "_".join(parts) + digits
 
     def symbol(self) -> str:
+        """A name, or a method with its class."""
         shape = self.rng.random()
         if shape < 0.3:
             return f"{self.identifier(class_like=True)}.{self.identifier()}"
@@ -83,6 +85,7 @@ class Words:
         return ("" if class_like else "_").join(parts)
 
     def path(self) -> str:
+        """A Python file in up to four folders."""
         rng = self.rng
         folders = [rng.choice(self.paths) for _ in range(rng.choice([0, 1, 1, 2, 2, 3]))]
         stem = "_".join(rng.choice(self.paths) for _ in range(rng.choice([1, 1, 2])))
@@ -90,11 +93,13 @@ class Words:
 
 
 def base_form(verb: str) -> str:
+    """parses -> parse."""
     verb = re.sub(r"(ss|sh|ch|x)es$", r"\1", verb)
     return verb[:-1] if verb.endswith("s") and not verb.endswith(("ss", "us", "is")) else verb
 
 
 def gerund(verb: str) -> str:
+    """parse -> parsing, get -> getting."""
     if verb.endswith("e") and not verb.endswith(("ee", "ye")):
         return verb[:-1] + "ing"
     doubled = re.fullmatch(r"[^aeiou]*[aeiou][bdgmnprt]", verb)
@@ -102,10 +107,12 @@ def gerund(verb: str) -> str:
 
 
 def third_person(verb: str) -> str:
+    """parse -> parses."""
     return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z")) else "s")
 
 
 def other_number(word: str) -> str:
+    """header <-> headers; words of other than letters, and short ones, stay."""
     if not word.isalpha() or len(word) < 4:
         return word
     return word[:-1] if word.endswith("s") else word + "s"
