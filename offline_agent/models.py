@@ -115,6 +115,16 @@ class ModelCard(Card):
     def kind(self) -> Kind:
         return "chat"
 
+    @property
+    def converses(self) -> bool:
+        """Whether it is shown the conversation so far: then it can act, see what came of it, and act again."""
+        return self.remembers_turns and self.answers == "prose"
+
+    @property
+    def acts(self) -> bool:
+        """Whether it uses tools. One that writes records calls a tool a turn, whose result is the answer."""
+        return self.converses or self.answers == "record"
+
 
 class EmbedderCard(Card):
     """A sentence-transformers model and a SHA-256 for each of its files.

@@ -136,7 +136,7 @@ def test_what_uses_no_tools_has_no_score(settings: Settings) -> None:
     for measure in (measure_calls, measure_edits):
         graded = measure(settings, scripted(), RECORDS)
         assert graded.score is None
-        assert graded.notes == ("tiny answers questions and uses no tools: that was not measured.",)
+        assert graded.notes == ("tiny cannot go on from what a tool returned: that was not measured.",)
 
 
 def test_a_model_that_llama_cpp_runs_calls_and_edits(settings: Settings, tmp_path: Path) -> None:

@@ -13,14 +13,15 @@ from offline_agent.agent.hands import BARE, Hands
 from offline_agent.agent.hear import Heard, hear, said
 from offline_agent.agent.limits import Limits, Reached, going_in_circles
 from offline_agent.agent.outline import Outline, draft, fitting
+from offline_agent.agent.pocket import Carrier
 from offline_agent.agent.profiles import suited
-from offline_agent.agent.prompt import build_prompt, excerpts_of, fitted, opening, outlined, within
-from offline_agent.agent.record import read_record, record_grammar
+from offline_agent.agent.prompt import Prompt, build_prompt, excerpts_of, fitted, opening, outlined, within
+from offline_agent.agent.record import grammar
 from offline_agent.agent.smalltalk import is_small_talk
 from offline_agent.errors import Denied
 from offline_agent.events import Acted, Acting, Answered, Event, Retried, Searched, Shown, Token, Warned
 from offline_agent.models import ModelCard, ModelInfo
-from offline_agent.protocols import Audit, ChatModel, Retriever, Transcript
+from offline_agent.protocols import Audit, ChatModel, Retriever, Tool, Transcript
 from offline_agent.settings import AskSettings
 from offline_agent.types import Citation, Hit, Message, Sampling, SessionContext, ToolCall, ToolResult
 
@@ -59,7 +60,8 @@ class Session:
         self._transcript = transcript
         self._audit = audit
         self._outline = outline
-        self._remembers = card.remembers_turns and card.answers == "prose"
+        self._records = Carrier() if card.answers == "record" else None
+        self._remembers = card.remembers_turns and self._records is None
         self._given_hands: Hands | Callable[[], Hands] | None = hands
         self._hands, self._toolbox = BARE, Toolbox()
         self._talk = Conversation(earlier or SessionContext())
@@ -93,7 +95,7 @@ class Session:
         started = time.monotonic()
         self._transcript.add(Message(role="user", content=question))
         hits: Sequence[Hit] = ()
-        courtesy = self._remembers and is_small_talk(question)
+        courtesy = (self._remembers or self._records is not None) and is_small_talk(question)
         if not courtesy:
             result = self._retriever.search(question, self._settings.hits)
             hits = result.hits
@@ -243,21 +245,34 @@ class Session:
     # --- a turn by itself ---
 
     def _single(self, question: str, hits: Sequence[Hit], budget: Budget) -> Generator[Event, None, Answered]:
-        prompt = build_prompt(question, hits, self._card, self._model.count_tokens, self._map or "")
+        mask = self._hands.inspector.mask
+        prompt = build_prompt(question, hits, self._card, self._model.count_tokens, self._map or "", mask)
         self._talk = Conversation(SessionContext(messages=prompt.messages))
         yield Shown(excerpts=len(prompt.hits), found=len(hits))
         tokens = budget.measure(prompt.messages)
         yield budget.filled(tokens)
-        if self._card.answers == "record":
-            log.debug("prompt of %d tokens: %r", tokens, prompt.messages)
-            sampling = self._sampling(self._card.sampling.max_tokens, record_grammar(question, prompt.hits))
-            answered = read_record(said(self._model.stream(prompt.messages, sampling)), prompt.hits)
-            yield Token(text=answered.text)
+        if self._records is not None:
+            answered = yield from self._carry_out(self._records, question, prompt, tokens)
         else:
             cited = [citation_of(hit) for hit in prompt.hits]
             heard = yield from self._query(prompt.messages, cited, tokens, budget)
             answered = heard.answered
         self._record(answered)
+        return answered
+
+    def _carry_out(
+        self, records: Carrier, question: str, prompt: Prompt, tokens: int
+    ) -> Generator[Event, None, Answered]:
+        """Has the model write one record, and does what that says."""
+        log.debug("prompt of %d tokens: %r", tokens, prompt.messages)
+        rules = grammar(question, [hit.chunk for hit in prompt.hits])
+        record = said(self._model.stream(prompt.messages, self._sampling(self._card.sampling.max_tokens, rules)))
+        log.debug("record: %r", record)
+        with self._changing(question):
+            answered = yield from records.carry_out(
+                record, prompt.hits, self._retriever, self._toolbox, self._hands.inspector
+            )
+        yield Token(text=answered.text)
         return answered
 
     # --- the model ---
@@ -276,10 +291,17 @@ class Session:
         if self._written_by != (known := identity(info, self._card)):
             self._talk.forget_tokens()
             self._written_by = known
-        uses = self._settings.tools and self._remembers
-        self._toolbox = Toolbox(suited(self._hands.tools, info) if uses else ())
-        self._budget = Budget(self._model, info, self._sampling(self._settings.max_tokens), self._toolbox.specs)
+        self._toolbox = Toolbox(self._tools_for(info))
+        told = self._toolbox.specs if self._remembers else ()  # a model that writes records knows its tools
+        self._budget = Budget(self._model, info, self._sampling(self._settings.max_tokens), told)
         return self._budget
+
+    def _tools_for(self, info: ModelInfo) -> Sequence[Tool]:
+        if not self._settings.tools:
+            return ()
+        if self._records is not None:
+            return self._hands.tools
+        return suited(self._hands.tools, info) if self._remembers else ()
 
     def _take_hands(self) -> None:
         """Late: what they need takes a moment to import, which is better spent while the model is being loaded."""

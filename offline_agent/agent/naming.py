@@ -14,6 +14,8 @@ _DASHED = re.compile(r"(?<![\w$])[^\W\d][\w$]*(?:-[\w$]+)+")  # functions of a s
 _JOINT = re.compile(r"(?:::|->|#)(?=[\w$])")
 _SIGNS = re.compile(r"(?<![\w$])\$+(?=\w)|(?<=\w)(?:\$+(?!\w)|[?!=]$)")
 _PART = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+")
+PARTLY = 6
+"""How close a name is that only has some of the words of a symbol."""
 _PART_WORDS = 2  # of a name, at least, that stand for the whole: one word would be any word
 _MOST_NAMES = 200  # of a question: each of them is an alternative of its grammar, and all are looked at for every token
 
@@ -67,8 +69,9 @@ def _members(name: str, names: Sequence[str], chunks: Sequence[Defined]) -> tupl
 
 
 def _owner(chunk: Defined) -> str:
-    """The class of a method, in lower case; empty where there is none."""
-    return ".".join(chunk.symbol.lower().split(".")[-2:-1])
+    """The class of a method, in lower case; empty where there is none. A function in another one is no method of it."""
+    owner = ".".join(chunk.symbol.split(".")[-2:-1])
+    return owner.lower() if owner != owner.lower() else ""
 
 
 def is_marked(name: str, question: str) -> bool:
@@ -91,8 +94,8 @@ def named_by(name: str, chunks: Sequence[Defined]) -> tuple[int, ...]:
 
 
 def closeness(name: str, chunk: Defined) -> int:
-    """1 for the whole symbol, 2 for the end of one, 3 for these in another case, 4 with the module in front, 5 for some of its
-    words in a row; 0 for none of these."""
+    """1 for the whole symbol, 2 for the end of one, 3 for these in another case, 4 and 5 for the whole and the end with the module
+    in front, PARTLY for some of its words in a row; 0 for none of these."""
     name, symbol = _bare(_JOINT.sub(".", name)), _bare(chunk.symbol)
     if not symbol or not name:
         return 0
@@ -102,9 +105,9 @@ def closeness(name: str, chunk: Defined) -> int:
         return 2
     if _ends(symbol.lower(), name.lower()):
         return 3
-    if _in_module(name.lower(), symbol.lower(), chunk.path):
-        return 4
-    return 5 if _is_part(name, symbol) else 0
+    if within := _in_module(name.lower(), symbol.lower(), chunk.path):
+        return 4 if within == symbol.lower() else 5
+    return PARTLY if _is_part(name, symbol) else 0
 
 
 def _bare(name: str) -> str:
@@ -117,12 +120,11 @@ def _ends(symbol: str, name: str) -> bool:
     return f".{symbol}".endswith(f".{name}")
 
 
-def _in_module(name: str, symbol: str, path: str) -> bool:
-    """`requests.sessions.Session` of a chunk in src/requests/sessions.py."""
+def _in_module(name: str, symbol: str, path: str) -> str:
+    """The `Session` of `requests.sessions.Session`, for a chunk in src/requests/sessions.py; empty where that does not fit."""
     parts, places = name.split("."), set(re.split(r"[/.]", path.lower()))
-    return any(
-        _ends(symbol, ".".join(parts[at:])) and places.issuperset(parts[:at]) for at in range(1, min(len(parts), 16))
-    )
+    rests = (".".join(parts[at:]) for at in range(1, min(len(parts), 16)) if places.issuperset(parts[:at]))
+    return next((rest for rest in rests if _ends(symbol, rest)), "")
 
 
 def _is_part(name: str, symbol: str) -> bool:

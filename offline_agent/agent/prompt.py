@@ -26,15 +26,23 @@ class Prompt:
     hits: tuple[Hit, ...]
 
 
-def build_prompt(question: str, hits: Sequence[Hit], card: ModelCard, count: CountTokens, outline: str = "") -> Prompt:
+def build_prompt(
+    question: str,
+    hits: Sequence[Hit],
+    card: ModelCard,
+    count: CountTokens,
+    outline: str = "",
+    mask: Callable[[str], str] = str,
+) -> Prompt:
     """The prompt for one question to a model that remembers none: system text, then excerpts and question in one user message.
+    `mask` takes secrets out of the excerpts.
 
     `outline`, the repository map, ends the system text, or begins the first message where there is none.
     """
     shown = excerpts_of(hits[: card.excerpts], card, count)
     messages = opening(card, outline)
     before = [] if messages or not outline else outlined(outline)
-    messages.append(Message(role="user", content="\n\n".join([*before, *shown, _QUESTION + question])))
+    messages.append(Message(role="user", content="\n\n".join([*before, *map(mask, shown), _QUESTION + question])))
     return Prompt(tuple(messages), tuple(hits[: len(shown)]))
 
 

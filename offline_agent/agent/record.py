@@ -1,150 +1,210 @@
-"""Words -> citations, for models that write one record: `Session.close[2] where`, `frobnicate none` or `other`.
+"""What the built-in model writes: one record, which the program turns into an answer.
 
-The built-in model only chooses: which excerpt, and what was asked. Paths, lines, signatures and docstrings are taken from the
-excerpt's chunk by the program, so they are right whenever the choice is. A record that does not agree with the chunk it
-names is not shown; the search results stand in its place, labelled as such.
+    close[2] where        excerpt 2 defines what the question calls `close`, and it is asked where        (what, args)
+    close uses            it is asked who uses `close`
+    frobnicate none       no excerpt defines what was asked about
+    which[2]              excerpt 2 fits what the question describes
+    grep TODO | src       a tool is to be called
+    hello                 a courtesy, or a question about the model       (code: asked to write some, other: anything else)
+
+The model only chooses. The grammar of a question admits no other records than these: a name that stands in the question with the
+marker of an excerpt that it names, `none` for a name that names none, arguments that stand in the question.
 """
 
-import json
 import re
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from offline_agent.agent.cite import citation_of
-from offline_agent.events import Answered
-from offline_agent.types import Chunk, Hit
+from offline_agent.agent.naming import Defined, is_marked, is_name, meant_in, words_of
 
-_INTENTS = ("where", "what", "args", "which")
-_RECORD = re.compile(
-    rf"^(?:(?P<name>\S+)\[(?P<marker>\d)\] (?P<intent>{'|'.join(_INTENTS)})|(?P<absent>\S+) none|(?P<other>other))$"
-)
-_WORD = re.compile(r"\w[\w.]*")
-_DEFINITION = re.compile(r"^(?:async def|def|class)\b", re.MULTILINE)
-_MARK = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'|\#[^\n]*|[()\[\]{}:]""")  # strings and comments are stepped over whole
-_OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
-
-ABOUT = (
-    "I am pocket, a demonstration model. I can say where something is defined, what it does, what arguments it takes and "
-    "which file handles something. For anything else bring a GGUF model: --model PATH."
-)
-
-
-def record_grammar(question: str, hits: Sequence[Hit]) -> str:
-    """GBNF of the records that can be true: a name of a hit with that hit's marker, a word of the question, or `other`."""
-    cited = [f"{name}[{number}] " for number, hit in enumerate(hits, 1) for name in _names_of(hit.chunk)]
-    absent = dict.fromkeys(word.strip(".") for word in _WORD.findall(question))
-    rules = ['root ::= other | cited intent | absent " none"' if cited else 'root ::= other | absent " none"']
-    rules.append('other ::= "other"')
-    if cited:
-        rules += [f"cited ::= {_alternatives(cited)}", f"intent ::= {_alternatives(_INTENTS)}"]
-    rules.append(f"absent ::= {_alternatives([word for word in absent if word] or ['it'])}")
-    return "\n".join(rules)
+INTENTS = ("where", "what", "args")
+TOOLS = {
+    "list": ("path",), "read": ("path", "start", "end"), "grep": ("pattern", "path"), "glob": ("pattern",),
+    "search_code": ("query",), "run": ("command",), "edit": ("path", "old", "new"), "write": ("path", "content"),
+    "todo": ("item",), "ask_user": ("question",), "explore": ("question",),
+}  # fmt: skip
+"""The tools, and the names of what a record gives them, in its order."""
+_NEEDED = {"read": 1, "grep": 1}  # arguments at least; of the others all
+PLAIN = ("hello", "code", "other")
+JOINT = " | "
+_NUMBERS = {"start", "end"}
+_ONE_WORD = {"path", *_NUMBERS}
+_ELSEWHERE = {"list": ("path", "."), "run": ("command", "pytest")}  # what need not stand in the question
+_OF_FOLDERS = {"list", "grep"}
+_QUOTES, _MARKS = "`'\"", "?!,;:."
+_MOST_WORDS = 48  # of a question that arguments are taken from: pasted files are no requests
+_MOST_CHUNKS = 9  # a marker has one digit
+_CITED = re.compile(rf"^(?P<name>\S+)\[(?P<number>[1-9])\] (?P<intent>{'|'.join(INTENTS)})$")
+_WHICH = re.compile(r"^which\[([1-9])\]$")
+_OF_NAME = re.compile(r"^(?P<name>\S+) (?P<verb>uses|none)$")
+_LINE = re.compile(r"(?<!\d)[0-9]{1,9}(?!\d)")
 
 
-def _names_of(chunk: Chunk) -> list[str]:
-    """`A.b.c` -> A.b.c, b.c, c: the ways a question may name it."""
-    steps = chunk.symbol.split(".") if chunk.symbol else []
-    return [".".join(steps[start:]) for start in range(len(steps))]
+@dataclass(frozen=True)
+class Cited:
+    """Excerpt `number`, from 1, and what was asked of it: one of INTENTS, or "which"."""
+
+    number: int
+    intent: str
+    name: str = ""
 
 
-def _alternatives(texts: Iterable[str]) -> str:
-    return " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)  # GBNF escapes strings as JSON does
+@dataclass(frozen=True)
+class Users:
+    name: str
 
 
-def read_record(text: str, hits: Sequence[Hit]) -> Answered:
-    """The answer that a record stands for, checked against the hits the model was shown."""
-    match = _RECORD.match(text.strip())
-    if match is None:
-        return search_results(hits)
-    if match["other"]:
-        return Answered(text=ABOUT)
-    if match["absent"]:
-        return _absent(match["absent"], hits)
-    number = int(match["marker"])
-    if not 1 <= number <= len(hits) or not _names(hits[number - 1].chunk, match["name"]):
-        return search_results(hits)
-    hit = _first_part(hits[number - 1], hits)
-    return Answered(text=_sentence(hit.chunk, match["intent"]), citations=(citation_of(hit),))
+@dataclass(frozen=True)
+class Absent:
+    name: str
 
 
-def search_results(hits: Sequence[Hit], because: str = "I am not sure.") -> Answered:
-    """The best hits, labelled as what they are."""
-    if not hits:
-        return Answered(text=f"{because} The search found nothing in this repository.", verified=False)
-    lines = [f"- {hit.chunk.location} {hit.chunk.symbol}".rstrip() for hit in hits[:3]]
-    citations = tuple(citation_of(hit) for hit in hits[:3])
-    return Answered(
-        text="\n".join([f"{because} The search results, best first:", *lines]), citations=citations, verified=False
+@dataclass(frozen=True)
+class Request:
+    """A call of `tool` with `arguments` in the order of TOOLS; the last ones may be missing."""
+
+    tool: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """One of PLAIN."""
+
+    kind: str
+
+
+Record = Cited | Users | Absent | Request | Plain
+
+
+def parse(text: str) -> Record | None:
+    """The record that a text is; None for any other text."""
+    text = text.strip()
+    if match := _CITED.match(text):
+        return Cited(int(match["number"]), match["intent"], match["name"])
+    if match := _WHICH.match(text):
+        return Cited(int(match[1]), "which")
+    if (match := _OF_NAME.match(text)) and is_name(match["name"]):
+        return Users(match["name"]) if match["verb"] == "uses" else Absent(match["name"])
+    if text in PLAIN:
+        return Plain(text)
+    return _request(*text.partition(" ")[::2])
+
+
+def _request(tool: str, rest: str) -> Request | None:
+    names = TOOLS.get(tool, ())
+    arguments = tuple(rest.split(JOINT, len(names) - 1)) if names else ()
+    enough = names and len(arguments) >= _NEEDED.get(tool, len(names))
+    readable = all(
+        _LINE.fullmatch(argument) if name in _NUMBERS else argument.strip()
+        for name, argument in zip(names, arguments, strict=False)
     )
+    return Request(tool, arguments) if enough and readable else None
 
 
-def _first_part(hit: Hit, hits: Sequence[Hit]) -> Hit:
-    """A long definition is found in parts; its beginning has the signature and the docstring."""
-    parts = [other for other in hits if (other.chunk.path, other.chunk.symbol) == (hit.chunk.path, hit.chunk.symbol)]
-    return min(parts, key=lambda part: part.chunk.start_line)
+def grammar(question: str, chunks: Sequence[Defined]) -> str:
+    """GBNF of the records that can be true of these excerpts and can be read from this question."""
+    question = question.encode("utf-8", "replace").decode()  # half of a surrogate pair is no character of a grammar
+    chunks = chunks[:_MOST_CHUNKS]
+    rules: dict[str, str] = {}
+    meant = meant_in(question, chunks)
+    names = meant.items()
+    cited = [f"{name}[{position + 1}] " for name, positions in names for position in positions]
+    if cited:
+        rules["cited"] = f"({_any(cited)}) ({_any(INTENTS)})"
+    heard = {word for chunk in chunks for word in words_of(f"{chunk.path} {chunk.symbol}")}
+    if absent := [
+        name for name, positions in names if not positions and (is_marked(name, question) or name.lower() not in heard)
+    ]:
+        rules["absent"] = f'({_any(absent)}) " none"'
+    if names:
+        rules["uses"] = f'({_any(name for name, _ in names)}) " uses"'
+    if chunks and not any(positions and is_marked(name, question) for name, positions in names):
+        rules["which"] = f'"which" ({_any(f"[{number}] " for number in range(1, len(chunks) + 1))})'
+    spans = dict(_span_rules(question.split()[:_MOST_WORDS]))
+    rules["plain"] = _any(PLAIN)
+    rules |= {
+        f"tool-{tool.replace('_', '-')}": rule for tool in TOOLS if (rule := _tool_rule(tool, question, spans, meant))
+    }
+    root = " | ".join(rules)
+    return "\n".join(f"{name} ::= {rule}" for name, rule in {"root": root, **rules, **spans}.items())
 
 
-def _absent(name: str, hits: Sequence[Hit]) -> Answered:
-    if any(_names(hit.chunk, name) for hit in hits):
-        return search_results(hits)
-    return search_results(hits, because=f"None of the excerpts I was shown defines `{name.strip('`')}`.")
+def _tool_rule(tool: str, question: str, spans: dict[str, str], meant: Mapping[str, Sequence[int]]) -> str:
+    """Its arguments one after the other, from some place on all left out; empty where the question cannot hold what it needs."""
+    rule = ""
+    names = TOOLS[tool]
+    if JOINT.strip() in question.split() and not _ONE_WORD.issuperset(names[:-1]):
+        return ""  # nobody could tell where such an argument ends
+    for position, name in reversed(list(enumerate(names))):
+        values = _values(tool, name, question, spans, meant)
+        needed = position < _NEEDED.get(tool, len(names))
+        if not values and needed:
+            return ""
+        if values:
+            joint = _literal(JOINT if position else f"{tool} ")
+            rule = f"{joint} ({values}) {rule}".rstrip()
+            rule = rule if needed else f"({rule})?"
+    return rule
 
 
-def _names(chunk: Chunk, name: str) -> bool:
-    """Whether `name` is the chunk's symbol, or the end of it (`close` of `Session.close`)."""
-    name = name.strip("`'\"").removesuffix("()")
-    return bool(name) and (chunk.symbol == name or chunk.symbol.endswith("." + name))
+def _values(tool: str, name: str, question: str, spans: dict[str, str], meant: Mapping[str, Sequence[int]]) -> str:
+    """The alternatives for one argument, as GBNF; empty where there are none. A file is a word that looks like one, and that
+    names no definition."""
+    elsewhere, value = _ELSEWHERE.get(tool, ("", ""))
+    others = [value] if elsewhere == name else []
+    if name in _NUMBERS:
+        return _any(_LINE.findall(" ".join(question.split()[:_MOST_WORDS])))
+    if name in _ONE_WORD:
+        paths = [path for path in paths_in(question) if tool in _OF_FOLDERS or is_file_like(path)]
+        return _any([*others, *(path for path in paths if not meant.get(path))])
+    return " | ".join([*(["span"] if spans else []), *map(_literal, others)])
 
 
-def _sentence(chunk: Chunk, intent: str) -> str:
-    name = f"`{chunk.symbol}`"
-    if intent == "args":
-        return f"{name} takes `{signature(chunk)}` ({chunk.location})."
-    summary = docstring_summary(chunk)
-    if intent == "what":
-        does = summary if summary else f"it has no docstring; it begins `{_first_line(chunk)}`."
-        return f"{name} ({chunk.location}): {does}"
-    if intent == "which" and summary:
-        return f"{chunk.location} has {name}: {summary}"
-    return f"{name} is defined at {chunk.location}."
+def paths_in(question: str) -> list[str]:
+    """Every word that could be a path, without quotes, marks and line numbers; and as it is written."""
+    words = [form for word in question.split()[:_MOST_WORDS] for form in _forms(_unquoted(word))]
+    return list(dict.fromkeys(re.sub(r"(?<=.):\d+(-\d+)?$", "", word) for word in words))
 
 
-def signature(chunk: Chunk) -> str:
-    """The parenthesised parameters of a definition as they are written, on one line; its first line where there are none."""
-    text, start, end = _header(chunk)
-    parameters = re.search(r"\(.*\)", text[start:end], re.DOTALL)
-    if parameters is None:
-        return _first_line(chunk)
-    inside = " ".join(parameters[0][1:-1].split())
-    return f"({inside.removesuffix(',')})"
+def is_file_like(word: str) -> bool:
+    """`cart.py`, `src/cart`, `Makefile`, `.env`: whether a word can be a file."""
+    return bool(re.search(r"[./\\]\w", word)) or word[:1].isupper() or "_" in word
 
 
-def docstring_summary(chunk: Chunk) -> str:
-    """The first sentence of the definition's docstring, or empty. A chunk may end inside the docstring."""
-    text, _, end = _header(chunk)
-    match = re.match(r'\s*(?:#[^\n]*\s+)*[rRuU]?("""|\'\'\'|"|\')(.*?)(?:\1|\Z)', text[end + 1 :], re.DOTALL)
-    if match is None:
-        return ""
-    paragraph = " ".join(match[2].strip().split("\n\n")[0].split())
-    sentence = re.match(r"(.+?[.!?])(?:\s|$)", paragraph)
-    return sentence[1] if sentence else paragraph
+def _forms(text: str) -> list[str]:
+    """Without the quotes and marks at its end, and with them: `./...` may be meant so."""
+    return list(dict.fromkeys([text.rstrip(_QUOTES + _MARKS) or text, text]))
 
 
-def _header(chunk: Chunk) -> tuple[str, int, int]:
-    """The chunk's text without common indentation, and where its `def` or `class` header begins and the colon that ends it is."""
-    text = textwrap.dedent(chunk.text)
-    start = _DEFINITION.search(text)
-    if start is None:
-        return text, 0, 0
-    depth = 0
-    for mark in _MARK.finditer(text, start.end()):
-        if mark[0] == ":" and depth == 0:
-            return text, start.start(), mark.start()
-        depth += (mark[0] in _OPENING) - (mark[0] in _CLOSING)
-    return text, start.start(), len(text)
+def _unquoted(word: str) -> str:
+    return word.lstrip(_QUOTES) or word
 
 
-def _first_line(chunk: Chunk) -> str:
-    """The line that defines the symbol, decorators passed over."""
-    lines = [line.strip() for line in chunk.text.splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith("@")), "")
+def runs_of(question: str) -> Iterator[str]:
+    """What `span` admits in a grammar: any run of words, without the quotes before it, with or without the marks after it."""
+    words = question.split()[:_MOST_WORDS]
+    for begin in range(len(words)):
+        for end in range(begin, len(words)):
+            *before, last = _unquoted(words[begin]), *words[begin + 1 : end + 1]
+            yield from (" ".join([*before, form]) for form in _forms(last))
+
+
+def _span_rules(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The same as a chain, a rule a word: so it grows with the words and not with their square."""
+    for position, word in enumerate(words):
+        last = position + 1 == len(words)
+        for rule, text in ((f"begin-{position}", _unquoted(word)), (f"then-{position}", word)):
+            further = "" if last else f" | {_literal(text + ' ')} then-{position + 1}"
+            yield rule, _any(_forms(text)) + further
+    if words:
+        yield "span", " | ".join(f"begin-{position}" for position in range(len(words)))
+
+
+def _any(texts: Iterable[str]) -> str:
+    return " | ".join(map(_literal, dict.fromkeys(texts)))
+
+
+def _literal(text: str) -> str:
+    escaped = re.sub(r'["\\\x00-\x1f\x7f]', lambda mark: f"\\x{ord(mark[0]):02x}", text)
+    return f'"{escaped}"'

@@ -62,6 +62,23 @@ def uses_in(name: str, chunk: Chunk) -> Iterator[tuple[Use, int]]:
             yield Use.CODE, at
 
 
+def assigned_in(name: str, chunk: Chunk) -> int | None:
+    """The line, counted from 0, on which a module or class gives the name its value; None where it does not."""
+    if chunk.kind not in ("module", "class"):
+        return None
+    code = scan(chunk.text, language_of(chunk.path, chunk.text))
+    places = (place for place in occurrences(name, chunk.text) if _is_assigned(code, place))
+    return next((chunk.text.count("\n", 0, place.start()) for place in places), None)
+
+
+def _is_assigned(code: Code, place: re.Match[str]) -> bool:
+    if code.plain[place.start() : place.end()] != place[0]:
+        return False
+    before = code.plain[code.plain.rfind("\n", 0, place.start()) + 1 : place.start()]
+    plain = _MODIFIERS.fullmatch(before) and not _NO_MODIFIER.search(before)
+    return bool(plain and _ASSIGNS.match(code.plain, place.end())) or bool(re.search(r"#\s*define\s+$", before))
+
+
 def _defines(code: Code, place: re.Match[str], path: str) -> bool:
     """Whether a name stands where it is defined, or declared."""
     before = code.plain[code.plain.rfind("\n", 0, place.start()) + 1 : place.start()]

@@ -259,7 +259,7 @@ def _case_seconds(part: str, pace: Pace, limit: int | None) -> float:
 
 
 def _uses_tools(card: ModelCard) -> bool:
-    return card.remembers_turns and card.answers == "prose"
+    return card.converses
 
 
 def _opening(card: ModelCard) -> list[Message]:

@@ -83,7 +83,7 @@ class Sessions:
         session.become(self._hands(index, asker, agent, policy, self._transcript.id), index)
 
     def _hands(self, index: Index, asker: Asker, agent: str, policy: Policy, session: str) -> Callable[[], Hands]:
-        if not self._answerer.card.remembers_turns or self._answerer.card.answers != "prose":
+        if not self._answerer.card.acts:
             return Hands  # such a model uses none
         aside = partial(self._aside, index)
         return lambda: self._workbench().hands(index, asker, PROFILES[agent], policy, session, aside)

@@ -84,7 +84,7 @@ def check_hands(program: app.Program, allow: Sequence[str], yes: bool) -> None:
     SandboxUnavailable where an agent that runs commands could run none."""
     settings, workbench = program.settings, program.workbench
     policy = workbench.policy(settings.ask.agent, allow, yes)
-    if program.card.answers == "record" or not program.card.remembers_turns:
+    if not program.card.acts:
         raise UsageError(f"{program.card.name} answers questions and uses no tools. Do tasks with --model FILE.gguf.")
     if settings.ask.agent == "plan":
         return

@@ -44,6 +44,7 @@ from offline_agent.vault.plain import PlainVault
 from tests.agent.template import refusals
 
 CARD = ModelCard(name="m", file="m.gguf")
+RECORDS = CARD.model_copy(update={"answers": "record"})
 
 
 class OneHit:
@@ -137,10 +138,42 @@ def test_a_turn_searches_streams_and_answers(session: Open) -> None:
 
 
 def test_a_record_is_shown_as_a_sentence(session: Open) -> None:
-    events = list(
-        session(ScriptedModel(["f[1] where"]), CARD.model_copy(update={"answers": "record"})).ask("Where is f?")
-    )
+    events = list(session(ScriptedModel(["f[1] where"]), RECORDS).ask("Where is f?"))
     assert last(events).text == "`f` is defined at a.py:4-5."
+
+
+def test_a_record_is_held_to_the_question_and_to_what_was_found(session: Open) -> None:
+    model = ScriptedModel(["f[1] where", "hello"])
+    talk = session(model, RECORDS)
+    list(talk.ask("Where is `f`?"))
+    assert 'cited ::= ("f[1] ") ("where" | "what" | "args")' in model.samplings[0].grammar.split("\n")
+    events = list(talk.ask("hello"))
+    assert not any(isinstance(event, Searched) for event in events)
+    assert last(events).text.startswith("Hello. I am pocket")
+    assert "Where is" not in str(model.prompts[1])
+
+
+def test_a_record_calls_a_tool_and_its_result_is_the_answer() -> None:
+    model = ScriptedModel(["search_code retries", "run pytest"])
+    finder = Finder()
+    finder.spec = Finder.spec.model_copy(update={"name": "search_code"})
+    hands = Hands(tools=[finder], inspector=Censor())
+    talk = Session(OneHit(), model, RECORDS, AskSettings(), MemoryTranscript(), Silence(), hands=hands)
+    events = list(talk.ask("search for retries"))
+    assert finder.asked == ["retries"]
+    assert [event.failed for event in events if isinstance(event, Acted)] == [False]
+    assert last(events).text.endswith("- b.py:7-8 retries")
+    assert "".join(event.text for event in events if isinstance(event, Token)) == last(events).text
+    assert model.tools == [()]  # it knows them
+    events = list(talk.ask("run the tests"))
+    assert not any(isinstance(event, Acted) for event in events)
+    assert "run" in last(events).text
+    assert not last(events).verified
+
+
+def test_what_is_no_record_brings_the_search_results(session: Open) -> None:
+    answered = last(list(session(ScriptedModel(["f[7] where"]), RECORDS).ask("Where is f?")))
+    assert (answered.verified, [str(place) for place in answered.citations]) == (False, ["a.py:4-5"])
 
 
 def test_the_next_turn_remembers(session: Open) -> None:

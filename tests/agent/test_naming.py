@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline_agent.agent.naming import (
+    PARTLY,
     closeness,
     is_name,
     last_part,
@@ -70,7 +71,7 @@ def test_names_of_a_text(text: str, names: list[str]) -> None:
         ("CLOSE", "Session.close", 3),
         ("cart.Session", "Session", 4),
         ("shop.cart.Session.close", "Session.close", 4),
-        ("dispatch_request", "Flask.full_dispatch_request", 5),
+        ("dispatch_request", "Flask.full_dispatch_request", PARTLY),
         ("lose", "Session.close", 0),
         ("full", "Flask.full_dispatch_request", 0),
         ("other.Session", "Session", 0),
@@ -90,7 +91,7 @@ def test_names_of_a_text(text: str, names: list[str]) -> None:
         ("x::y", "x.y", 1),
         ("run-tests", "run-tests", 1),
         ("größe_neu", "grüße_neu_laden", 0),
-        ("größe_neu", "die_größe_neu", 5),
+        ("größe_neu", "die_größe_neu", PARTLY),
         ("equals", "Stack.==", 0),
     ],
 )
@@ -108,7 +109,7 @@ def test_only_the_best_way_counts_and_two_of_one_name_are_both_meant() -> None:
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_any_name_can_be_looked_for(name: str, symbol: str, path: str) -> None:
-    assert closeness(name, chunk(symbol, path)) in range(6)
+    assert closeness(name, chunk(symbol, path)) in range(PARTLY + 1)
 
 
 def test_what_a_question_can_be_about() -> None:
@@ -146,3 +147,28 @@ def test_occurrences_are_words() -> None:
     text = "close(closed, x.close, $close, close_all) Close close"
     assert [place.start() for place in occurrences("Session::close", text)] == [0, 16, 48]
     assert [place.start() for place in occurrences("$", "$ $x a$ ($)")] == [0, 9]
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("what does send do", {"send": (1, 2)}),
+        ("where is the send method of HTTPAdapter", {"send": (1,)}),
+        ("where is term_len called", {"term_len": (3,)}),
+        ("what does the MultiSelect type do", {"MultiSelect": ()}),
+        ("POST after a 302?", {"POST": (), "after": ()}),
+        ("which decorator does `route` give", {"route": (5,)}),
+    ],
+)
+def test_what_the_words_of_a_question_mean(question: str, meant: dict[str, tuple[int, ...]]) -> None:
+    symbols = ["HTTPAdapter", "HTTPAdapter.send", "Session.send", "term_len", "route.decorator", "route"]
+    found = meant_in(question, [chunk(symbol) for symbol in symbols])
+    assert {name: found.get(name) for name in meant} == meant
+    assert {"term_len", "HTTPAdapter", "MultiSelect"}.isdisjoint(found.keys() - meant.keys())
+
+
+def test_of_a_name_with_its_module_the_whole_symbol_is_meant() -> None:
+    chunks = [chunk("Session.get", "src/requests/sessions.py"), chunk("get", "src/requests/api.py")]
+    assert named_by("requests.get", chunks) == (1,)
+    assert named_by("requests.Session.get", chunks) == (0,)
+    assert named_by("requests.get", chunks[:1]) == (0,)

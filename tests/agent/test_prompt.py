@@ -35,6 +35,14 @@ def test_the_layout_that_pocket_was_trained_on() -> None:
     )
 
 
+def test_secrets_are_masked_in_excerpts_and_not_in_the_question() -> None:
+    card = CARD.model_copy(update={"system_prompt": False})
+    prompt = build_prompt(
+        "Where is line 0?", [hit(1)], card, count, mask=lambda text: text.replace("line 0", "[redacted]")
+    )
+    assert prompt.messages[0].content == "[1] f1.py:1-3 s1\n[redacted]\nline 1\n\nQuestion: Where is line 0?"
+
+
 def test_no_hits_leave_the_question() -> None:
     assert build_prompt("hello", [], CARD, count).messages[-1].content == "Question: hello"
 

@@ -12,6 +12,7 @@ import pytest
 
 from offline_agent.cli.run import in_json
 from offline_agent.events import Answered, Event, Searched, Token
+from offline_agent.settings import load_settings
 from offline_agent.types import Chunk, Hit, SearchResult
 from tests.cli.actor import write_actor
 from tests.cli.typed import COMMAND, unattended
@@ -99,10 +100,20 @@ def test_a_rule_that_cannot_be_understood_is_told_before_a_model_is_looked_for(r
     assert "--allow" in done.stderr
 
 
-def test_a_model_that_uses_no_tools_is_given_no_task(repository: Path) -> None:
-    done = unattended("run", "--repo", str(repository), "--yes", "make f return 2")
+def test_a_model_that_uses_no_tools_is_given_no_task(repository: Path, home: Path) -> None:
+    own = home / ".config" / "offline-agent" / "models.toml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    pocket = load_settings().models_directory / "pocket.gguf"
+    own.write_text(f'[models.forgetful]\nfile = "{pocket}"\nremembers_turns = false\n')
+    done = unattended("run", "--repo", str(repository), "--yes", "--model", "forgetful", "make f return 2")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "pocket answers questions and uses no tools" in done.stderr
+    assert "forgetful answers questions and uses no tools" in done.stderr
+
+
+def test_the_built_in_model_does_what_one_tool_can_do(repository: Path) -> None:
+    done = unattended("run", "--repo", str(repository), "--yes", "create the file notes.txt with the text hello")
+    assert done.returncode == 0, done.stderr
+    assert (repository / "notes.txt").read_text() == "hello\n"
 
 
 def test_ctrl_c_ends_the_command_the_model_and_the_turn(repository: Path, tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def drained(going: Generator[object, None, _Came]) -> _Came:
 
 
 def why_no_tools(card: ModelCard) -> str:
-    """A sentence where a model uses no tools, else ""."""
-    if card.answers == "prose" and card.remembers_turns:
+    """A sentence where a model cannot work with tools, else ""."""
+    if card.converses:
         return ""
-    return f"{card.name} answers questions and uses no tools: that was not measured."
+    return f"{card.name} cannot go on from what a tool returned: that was not measured."
 
 
 def ignore(*_: object) -> None:

@@ -1,0 +1,141 @@
+"""A turn of a model that writes records, such as the built-in one: the record is read, checked, and done.
+
+The model writes one record and is done. What it chose is carried out here: a sentence from the excerpts, a second search for
+those that use a name, or one call of a tool, whose result is the answer.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import regex  # type: ignore[import-untyped]  # as grep understands patterns; nobody publishes its types with it
+
+from offline_agent.agent.act import Outcome, Toolbox, called
+from offline_agent.agent.answer import answer, assigned, search_results, users
+from offline_agent.agent.naming import PARTLY, closeness, named_by
+from offline_agent.agent.record import TOOLS, Absent, Cited, Record, Request, Users, parse
+from offline_agent.events import Acted, Acting, Answered, Event
+from offline_agent.protocols import Inspector, Retriever
+from offline_agent.types import Hit, ToolCall, ToolResult
+
+_WIDE = 60  # hits among which the users of a name are looked for
+_CONSTRUCTORS = ("__init__", "constructor", "initialize", "new", "__construct")
+
+
+class Carrier:
+    """Carries out the records of one session. `steps` of the to-do list are kept, since a record names only one."""
+
+    def __init__(self) -> None:
+        self._steps: tuple[str, ...] = ()
+        self._calls = 0
+
+    def carry_out(
+        self, text: str, shown: Sequence[Hit], retriever: Retriever, toolbox: Toolbox, inspector: Inspector
+    ) -> Generator[Event, None, Answered]:
+        """Answers with what the record `text` about the excerpts `shown` comes to."""
+        record = parse(text)
+        if isinstance(record, Users):
+            answered = users(record.name, retriever.search(record.name, _WIDE).hits)
+        elif isinstance(record, Request):
+            answered = yield from self._do(record, shown, toolbox, inspector)
+        else:
+            answered = _answered(record, shown, retriever)
+        return answered.model_copy(update={"text": inspector.mask(answered.text)})
+
+    def _do(
+        self, request: Request, shown: Sequence[Hit], toolbox: Toolbox, inspector: Inspector
+    ) -> Generator[Event, None, Answered]:
+        call = self.call(request)
+        if call.name not in {spec.name for spec in toolbox.specs}:
+            return Answered(text=_not_here(call), verified=False)
+        outcome = yield from self._act(call, toolbox, inspector)
+        whole = _whole_path(call, shown, outcome.result)
+        if whole is not None:
+            outcome = yield from self._act(whole, toolbox, inspector)
+        if request.tool == "todo" and not outcome.result.failed:
+            self._steps = tuple(call.arguments["items"])
+        return _told(outcome.result)
+
+    def _act(self, call: ToolCall, toolbox: Toolbox, inspector: Inspector) -> Generator[Event, None, Outcome]:
+        yield Acting(call=call, summary=called(call))
+        outcome = yield from toolbox.act(call)
+        shown, summary = map(inspector.mask, (outcome.result.shown, outcome.summary))
+        yield Acted(call=call, summary=summary, failed=outcome.result.failed, shown=shown)
+        return outcome
+
+    def call(self, request: Request) -> ToolCall:
+        """The call in the words of the tools."""
+        given: dict[str, Any] = dict(zip(TOOLS[request.tool], request.arguments, strict=False))
+        if request.tool == "edit":
+            given = {"path": given["path"], "edits": [{"old": given["old"], "new": given["new"]}]}
+        elif request.tool == "write":
+            given["content"] += "\n"
+        elif request.tool == "todo":
+            given = {"items": [*self._steps, given["item"]]}
+        elif request.tool == "grep":
+            given["pattern"] = _as_regex(given["pattern"])
+        given |= {name: int(given[name]) for name in ("start", "end") if name in given}
+        self._calls += 1
+        return ToolCall(id=f"call-{self._calls}", name=request.tool, arguments=given)
+
+
+def _answered(record: Record | None, shown: Sequence[Hit], retriever: Retriever) -> Answered:
+    """From the excerpts, or where these do not define the name, from what is found by the name alone: it may be defined further
+    down than the model was shown, or be a variable."""
+    if isinstance(record, Cited) and record.intent == "args":
+        return answer(*_constructed(record, shown, retriever))
+    if not isinstance(record, Absent) and not (isinstance(record, Cited) and _is_partly(record, shown)):
+        return answer(record, shown)
+    hits = retriever.search(record.name, _WIDE).hits
+    named = named_by(record.name, [hit.chunk for hit in hits])
+    if named and closeness(record.name, hits[named[0]].chunk) < PARTLY:
+        return answer(Cited(named[0] + 1, getattr(record, "intent", "what"), record.name), hits)
+    return assigned(record.name, hits) or answer(record, hits if isinstance(record, Absent) else shown)
+
+
+def _is_partly(record: Cited, shown: Sequence[Hit]) -> bool:
+    return bool(record.name) and all(closeness(record.name, hit.chunk) in (0, PARTLY) for hit in shown)
+
+
+def _constructed(record: Cited, shown: Sequence[Hit], retriever: Retriever) -> tuple[Cited, Sequence[Hit]]:
+    """The constructor in place of a class, which takes no arguments itself."""
+    chunk = shown[record.number - 1].chunk if record.number <= len(shown) else None
+    if chunk is None or chunk.kind != "class":
+        return record, shown
+    names = {f"{chunk.symbol}.{name}" for name in (*_CONSTRUCTORS, chunk.symbol.rpartition(".")[2])}
+    for hit in retriever.search(f"{chunk.symbol}.__init__", _WIDE).hits:
+        if hit.chunk.path == chunk.path and hit.chunk.symbol in names and not hit.chunk.signature:
+            return Cited(1, "args", hit.chunk.symbol), (hit,)
+    return record, shown
+
+
+def _as_regex(pattern: str) -> str:
+    """`print(` is meant as it stands: what is no pattern is a text."""
+    try:
+        regex.compile(pattern)
+    except regex.error:
+        return str(regex.escape(pattern, special_only=True))
+    return pattern
+
+
+def _not_here(call: ToolCall) -> str:
+    return (
+        f"That would be `{called(call)}`, for which this agent has no tool. "
+        "Ask again in `offline-agent chat`, or with `offline-agent run`."
+    )
+
+
+def _whole_path(call: ToolCall, shown: Sequence[Hit], result: ToolResult) -> ToolCall | None:
+    """The same call with `src/shop/cart.py` for `cart.py`, where what was found has one such file and the tool, which has none of
+    the shorter name, says that it is near. None elsewhere: a change that did not fit its file must not be tried on another."""
+    path = str(call.arguments.get("path", "")).removeprefix("./")
+    found = {hit.chunk.path for hit in shown if hit.chunk.path.endswith(f"/{path}")}
+    whole = found.pop() if len(found) == 1 else ""
+    near = result.failed and f"{whole}," in f"{result.text.rpartition(' Near: ')[2].removesuffix('.')},"
+    return call.model_copy(update={"arguments": {**call.arguments, "path": whole}}) if whole and near else None
+
+
+def _told(result: ToolResult) -> Answered:
+    """The result is the answer."""
+    if result.hits:
+        return search_results(result.hits, "Searched as you asked.")
+    return Answered(text=result.text or result.summary or "Done.", verified=not result.failed)
