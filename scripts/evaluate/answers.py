@@ -1,7 +1,8 @@
 """Asks questions with known answers about a repository, and counts the answers that cite a right file.
 
-An answer is right when its first citation is in a right file and the program did not have to fall back to search results;
-"in the results" also counts search results shown instead, any of the three.
+An answer is right when its first citation is in a right file, and of a right definition where the question names any, and the
+program did not have to fall back to search results; "in the results" also counts search results shown instead, any of the three.
+Where nothing is right ("paths" is empty) the program has to say that it does not know.
 """
 
 import argparse
@@ -51,8 +52,12 @@ def report(questions: list[dict[str, Any]], answers: list[dict[str, Any]]) -> No
 
 
 def is_right(question: dict[str, Any], answer: dict[str, Any]) -> bool:
-    cited = [citation["path"] for citation in answer["citations"]]
-    return bool(answer["verified"]) and bool(cited) and cited[0] in question["paths"]
+    if not question["paths"]:
+        return not answer["verified"] and "I do not know" in answer["answer"]
+    if not answer["verified"] or not answer["citations"]:
+        return False
+    first, symbols = answer["citations"][0], question.get("symbols")
+    return first["path"] in question["paths"] and (not symbols or first["symbol"] in symbols)
 
 
 def in_results(question: dict[str, Any], answer: dict[str, Any]) -> bool:
