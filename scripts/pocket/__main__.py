@@ -31,7 +31,7 @@ stages, each skipped when its result is there and newer than what it is made fro
   train      hand-written circuits, then training on one core -> checkpoint --minutes
   export     checkpoint -> pocket.gguf                                      seconds
   evaluate   the GGUF beside torch, and scripts/evaluate-pocket: questions
-             on held-out code through the whole program -> evaluation.md    some minutes
+             on held-out code through the whole program -> evaluation.md    about 4 minutes
 
 examples:
   scripts/build-pocket                       all of it, in the cache directory; an interrupted run goes on where it was
