@@ -88,7 +88,7 @@ def _answered(record: Record | None, shown: Sequence[Hit], retriever: Retriever)
     hits = retriever.search(record.name, _WIDE).hits
     named = named_by(record.name, [hit.chunk for hit in hits])
     if named and closeness(record.name, hits[named[0]].chunk) < PARTLY:
-        return answer(Cited(named[0] + 1, getattr(record, "intent", "what"), record.name), hits)
+        return answer(Cited(named[0] + 1, record.intent, record.name), hits)
     return assigned(record.name, hits) or answer(record, hits if isinstance(record, Absent) else shown)
 
 

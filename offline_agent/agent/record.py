@@ -1,8 +1,8 @@
 """What the built-in model writes: one record, which the program turns into an answer.
 
-    close[2] where        excerpt 2 defines what the question calls `close`, and it is asked where        (what, args)
-    close uses            it is asked who uses `close`
-    frobnicate none       no excerpt defines what was asked about
+    where close[2]        it is asked where `close` is, which excerpt 2 defines        (so are what and args)
+    where close none      it is asked where `close` is, which no excerpt defines
+    uses close            it is asked who uses `close`
     which[2]              excerpt 2 fits what the question describes
     grep TODO | src       a tool is to be called
     hello                 a courtesy, or a question about the model       (code: asked to write some, other: anything else)
@@ -34,9 +34,9 @@ _OF_FOLDERS = {"list", "grep"}
 _QUOTES, _MARKS = "`'\"", "?!,;:."
 _MOST_WORDS = 48  # of a question that arguments are taken from: pasted files are no requests
 _MOST_CHUNKS = 9  # a marker has one digit
-_CITED = re.compile(rf"^(?P<name>\S+)\[(?P<number>[1-9])\] (?P<intent>{'|'.join(INTENTS)})$")
+_CITED = re.compile(rf"^(?P<intent>{'|'.join(INTENTS)}) (?P<name>\S+)(?:\[(?P<number>[1-9])\]| none)$")
 _WHICH = re.compile(r"^which\[([1-9])\]$")
-_OF_NAME = re.compile(r"^(?P<name>\S+) (?P<verb>uses|none)$")
+_USES = re.compile(r"^uses (\S+)$")
 _LINE = re.compile(r"(?<!\d)[0-9]{1,9}(?!\d)")
 
 
@@ -57,6 +57,7 @@ class Users:
 @dataclass(frozen=True)
 class Absent:
     name: str
+    intent: str = "where"
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,13 @@ Record = Cited | Users | Absent | Request | Plain
 def parse(text: str) -> Record | None:
     """The record that a text is; None for any other text."""
     text = text.strip()
-    if match := _CITED.match(text):
-        return Cited(int(match["number"]), match["intent"], match["name"])
+    if (match := _CITED.match(text)) and is_name(match["name"]):
+        intent, name, number = match["intent"], match["name"], match["number"]
+        return Cited(int(number), intent, name) if number else Absent(name, intent)
     if match := _WHICH.match(text):
         return Cited(int(match[1]), "which")
-    if (match := _OF_NAME.match(text)) and is_name(match["name"]):
-        return Users(match["name"]) if match["verb"] == "uses" else Absent(match["name"])
+    if (match := _USES.match(text)) and is_name(match[1]):
+        return Users(match[1])
     if text in PLAIN:
         return Plain(text)
     return _request(*text.partition(" ")[::2])
@@ -111,14 +113,14 @@ def grammar(question: str, chunks: Sequence[Defined]) -> str:
     names = meant.items()
     cited = [f"{name}[{position + 1}] " for name, positions in names for position in positions]
     if cited:
-        rules["cited"] = f"({_any(cited)}) ({_any(INTENTS)})"
+        rules["cited"] = f'intent " " ({_any(cited)})'
     heard = {word for chunk in chunks for word in words_of(f"{chunk.path} {chunk.symbol}")}
     if absent := [
         name for name, positions in names if not positions and (is_marked(name, question) or name.lower() not in heard)
     ]:
-        rules["absent"] = f'({_any(absent)}) " none"'
+        rules["absent"] = f'intent " " ({_any(absent)}) " none"'
     if names:
-        rules["uses"] = f'({_any(name for name, _ in names)}) " uses"'
+        rules["uses"] = f'"uses " ({_any(name for name, _ in names)})'
     if chunks and not any(positions and is_marked(name, question) for name, positions in names):
         rules["which"] = f'"which" ({_any(f"[{number}] " for number in range(1, len(chunks) + 1))})'
     spans = dict(_span_rules(question.split()[:_MOST_WORDS]))
@@ -127,7 +129,9 @@ def grammar(question: str, chunks: Sequence[Defined]) -> str:
         f"tool-{tool.replace('_', '-')}": rule for tool in TOOLS if (rule := _tool_rule(tool, question, spans, meant))
     }
     root = " | ".join(rules)
-    return "\n".join(f"{name} ::= {rule}" for name, rule in {"root": root, **rules, **spans}.items())
+    return "\n".join(
+        f"{name} ::= {rule}" for name, rule in {"root": root, "intent": _any(INTENTS), **rules, **spans}.items()
+    )
 
 
 def _tool_rule(tool: str, question: str, spans: dict[str, str], meant: Mapping[str, Sequence[int]]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from . import languages
 from .extract import EXCERPT_LINES, Span
-from .words import Words, split_words
+from .words import EMPTY, Words, split_words
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ class Library:
         self.unnamed = [span for span in spans if not span.symbol]
         self.described = [span for span in self.named if span.sentence]
         self.by_word: dict[str, list[Span]] = defaultdict(list)
+        self.by_said: dict[str, list[Span]] = defaultdict(list)
         self.by_path: dict[str, list[Span]] = defaultdict(list)
         self.by_name: dict[str, list[Span]] = defaultdict(list)
         self.callers: dict[str, list[Span]] = defaultdict(list)
@@ -116,6 +117,8 @@ class Library:
             self.by_name[span.name].append(span)
             for word in set(split_words(span.symbol)):
                 self.by_word[word].append(span)
+            for word in said_in(span):
+                self.by_said[word].append(span)
             for called in set(re.findall(r"(\w+)\(", "\n".join(span.lines[1:]))):
                 self.callers[called].append(span)
 
@@ -126,17 +129,24 @@ class Library:
     def like(self, span: Span) -> Span:
         """A distractor for `span`."""
         draw, rng = self.rng.random(), self.rng
-        if draw < 0.15 and self.unnamed:
+        if draw < 0.12 and self.unnamed:
             return rng.choice(self.unnamed)
-        if draw < 0.45:
+        if draw < 0.36:
             return rng.choice(self.by_word[rng.choice(split_words(span.symbol) or ["get"])] or self.named)
-        if draw < 0.6:
-            return rng.choice(self.by_path[span.path])
+        if draw < 0.58:
+            return rng.choice(self.by_said[rng.choice(sorted(said_in(span)) or ["get"])] or self.named)
         if draw < 0.7:
+            return rng.choice(self.by_path[span.path])
+        if draw < 0.78:
             return rng.choice(self.by_name[span.name])
-        if draw < 0.8:
+        if draw < 0.86:
             return rng.choice(self.callers.get(span.name) or self.named)
         return rng.choice(self.named)
+
+
+def said_in(span: Span) -> set[str]:
+    """The words of the docstring's first sentence that say something."""
+    return set(re.findall(r"[a-z]{4,}", span.sentence.lower())) - EMPTY
 
 
 class ChunkWriter:

@@ -127,9 +127,10 @@ class Circuits:
         question = self.tokenizer.token_to_id("Question")  # the question is tagged like a chunk
         for i, token in enumerate([*range(FIRST_MARKER, FIRST_MARKER + len(MARKERS)), question]):
             content = weights[token, CONTENT]
+            content -= (self.tag[:, CONTENT] @ content) @ self.tag[:, CONTENT]  # first, or keys would differ in size
             content *= SCALE * math.sqrt(len(content)) / content.norm()
             weights[token, MARKER] = STRONG
-            weights[token] += (tags[i] * STRONG - weights[token] @ self.tag.T) @ self.tag
+            weights[token] += tags[i] * STRONG @ self.tag
         normed = weights / weights.pow(2).mean(1, keepdim=True).sqrt()
         self.constant = float(normed[:, CONSTANT].mean())  # what the constant is after the norm
 

@@ -24,7 +24,7 @@ ROWS = 14
 ROW_TOKENS = 44  # of most contexts
 LONG_ROW_TOKENS = 76  # of the others, for requests with long arguments
 LONG_SHARE = 0.15
-ROW_KINDS = {"named": 0.37, "which": 0.14, "none": 0.12, "tool": 0.22, "code": 0.05, "other": 0.06, "hello": 0.04}
+ROW_KINDS = {"named": 0.34, "which": 0.12, "none": 0.11, "tool": 0.24, "code": 0.06, "other": 0.07, "hello": 0.06}
 LONG_ROW_KINDS = {**ROW_KINDS, "tool": 1.2}
 BARE_SHARE = {"none": 0.1, "tool": 0.15, "code": 0.15, "other": 0.15, "hello": 0.4}  # of a kind, asked without chunks
 

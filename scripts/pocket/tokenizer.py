@@ -33,7 +33,7 @@ WHOLE_WORDS = [
     *PLAIN,
     "which",
     *(tool for tool in TOOLS if "_" not in tool),
-    " uses",
+    "uses",
     " none",
     "Question",
 ]  # each must be one token

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from .extract import Span
@@ -28,6 +29,15 @@ EMPTY = frozenset([
 ])  # fmt: skip
 
 
+COMMON_VERB = 12
+"""Sentences that begin with a word, from which on it is taken for a verb."""
+NO_VERBS = frozenset(
+    "a an the this that these all any each true false none whether if when in on for internal class base helper wrapper like same "
+    "list test tests number name string dictionary function method object value utility simple default new optional private "
+    "public".split()
+)
+
+
 def split_words(name: str) -> list[str]:
     """`parse_HTTPHeader2` -> parse, http, header."""
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
@@ -44,6 +54,8 @@ class Words:
             names.update(split_words(span.symbol))
             paths.update(re.findall(r"[a-z]+", span.path.rsplit(".", 1)[0]))
             prose.update(re.findall(r"[a-z]{3,}", span.sentence))
+        first = Counter(base_form(span.sentence.split()[0].lower()) for span in spans if span.sentence.split())
+        self.verbs = {word for word, count in first.items() if count >= COMMON_VERB and word not in NO_VERBS}
         self.names = sorted(word for word in names if 1 < len(word) < 12)
         self.paths = sorted(word for word in paths if 1 < len(word) < 12)
         self.prose = sorted(word for word in prose if len(word) < 12)

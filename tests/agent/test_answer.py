@@ -45,12 +45,12 @@ def code(path: str, text: str, symbol: str = "", start: int = 1) -> Chunk:
 @pytest.mark.parametrize(
     ("record", "text"),
     [
-        ("Session.close[1] where", "`Session.close` is defined at src/a.py:3-9."),
-        ("close[1] what", "`Session.close` (src/a.py:3-9): Close what is open: at once."),
-        ("close[1] args", '`Session.close` takes `(self, sep="(", *, limits: dict[str, int] = {})` (src/a.py:3-9).'),
+        ("where Session.close[1]", "`Session.close` is defined at src/a.py:3-9."),
+        ("what close[1]", "`Session.close` (src/a.py:3-9): Close what is open: at once."),
+        ("args close[1]", '`Session.close` takes `(self, sep="(", *, limits: dict[str, int] = {})` (src/a.py:3-9).'),
         ("which[1]", "src/a.py:3-9 has `Session.close`: Close what is open: at once.\nOther results: `open_it` (src/b.py:1-2)."),
-        ("open_it[2] what", "`open_it` (src/b.py:1-2): it has no docstring; it begins `def open_it():`."),
-        ("open_it[2] args", "`open_it` takes `()` (src/b.py:1-2)."),
+        ("what open_it[2]", "`open_it` (src/b.py:1-2): it has no docstring; it begins `def open_it():`."),
+        ("args open_it[2]", "`open_it` takes `()` (src/b.py:1-2)."),
         ("other", TEXTS["other"]),
     ],
 )  # fmt: skip
@@ -60,7 +60,8 @@ def test_a_record_becomes_a_sentence(record: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ["close[2] where", "close[3] where", "close[9] where", "clos[1] where", "close none", "which[7]", "", "x"]
+    "record",
+    ["where close[2]", "where close[3]", "where close[9]", "where clos[1]", "where close none", "which[7]", "", "x"],
 )
 def test_what_does_not_hold_is_not_said(record: str) -> None:
     answered = answer(parse(record), HITS)
@@ -73,19 +74,19 @@ def test_an_excerpt_without_a_symbol_stands_for_itself() -> None:
 
 
 def test_a_later_part_of_a_definition_stands_for_its_beginning() -> None:
-    answered = answer(parse("close[1] what"), hits_of(REST, CLOSE, OPEN))
+    answered = answer(parse("what close[1]"), hits_of(REST, CLOSE, OPEN))
     assert answered.text == "`Session.close` (src/a.py:3-9): Close what is open: at once."
 
 
 def test_a_later_part_alone_does_not_say_that_the_definition_begins_there() -> None:
-    answered = answer(parse("close[1] where"), hits_of(REST))
+    answered = answer(parse("where close[1]"), hits_of(REST))
     assert answered.text == "`Session.close` is defined in src/a.py; src/a.py:10-12 is a part of it."
 
 
 def test_two_definitions_of_one_name_are_both_told() -> None:
     again = OPEN.model_copy(update={"start_line": 8, "end_line": 9})
     other = OPEN.model_copy(update={"path": "c.py"})
-    answered = answer(parse("open_it[2] where"), hits_of(OPEN, again, other))
+    answered = answer(parse("where open_it[2]"), hits_of(OPEN, again, other))
     assert answered.text.startswith("`open_it` is defined at src/b.py:8-9.\nThe name could also mean: ")
     assert {str(place) for place in answered.citations} == {"src/b.py:1-2", "src/b.py:8-9", "c.py:1-2"}
 
@@ -99,23 +100,23 @@ def test_two_definitions_of_one_name_are_both_told() -> None:
     ],
 )  # fmt: skip
 def test_what_lists_no_arguments_is_not_said_to_take_its_first_line(path: str, text: str, symbol: str) -> None:
-    answered = answer(parse(f"{symbol}[1] args"), hits_of(code(path, text, symbol)))
+    answered = answer(parse(f"args {symbol}[1]"), hits_of(code(path, text, symbol)))
     assert f"`{symbol}` names no arguments where it begins: " in answered.text
     assert answered.verified
 
 
 def test_an_absent_name_is_said_to_be_absent_and_what_is_near_is_told() -> None:
-    answered = answer(parse("frobnicate none"), HITS)
+    answered = answer(parse("where frobnicate none"), HITS)
     assert answered.text.startswith(
         "I do not know `frobnicate`: nothing that the search found is called so. The search"
     )
     assert not answered.verified
-    near = answer(parse("open_its none"), HITS)
+    near = answer(parse("where open_its none"), HITS)
     assert near.text.endswith("Near it: `open_it` (src/b.py:1-2).")
     assert [str(place) for place in near.citations] == ["src/b.py:1-2"]
 
 
-@pytest.mark.parametrize("record", ["x[1] where", "x none", "which[1]"])
+@pytest.mark.parametrize("record", ["where x[1]", "where x none", "which[1]"])
 def test_nothing_found(record: str) -> None:
     assert "found nothing" in answer(parse(record), []).text
 

@@ -138,15 +138,15 @@ def test_a_turn_searches_streams_and_answers(session: Open) -> None:
 
 
 def test_a_record_is_shown_as_a_sentence(session: Open) -> None:
-    events = list(session(ScriptedModel(["f[1] where"]), RECORDS).ask("Where is f?"))
+    events = list(session(ScriptedModel(["where f[1]"]), RECORDS).ask("Where is f?"))
     assert last(events).text == "`f` is defined at a.py:4-5."
 
 
 def test_a_record_is_held_to_the_question_and_to_what_was_found(session: Open) -> None:
-    model = ScriptedModel(["f[1] where", "hello"])
+    model = ScriptedModel(["where f[1]", "hello"])
     talk = session(model, RECORDS)
     list(talk.ask("Where is `f`?"))
-    assert 'cited ::= ("f[1] ") ("where" | "what" | "args")' in model.samplings[0].grammar.split("\n")
+    assert 'cited ::= intent " " ("f[1] ")' in model.samplings[0].grammar.split("\n")
     events = list(talk.ask("hello"))
     assert not any(isinstance(event, Searched) for event in events)
     assert last(events).text.startswith("Hello. I am pocket")
@@ -172,7 +172,7 @@ def test_a_record_calls_a_tool_and_its_result_is_the_answer() -> None:
 
 
 def test_what_is_no_record_brings_the_search_results(session: Open) -> None:
-    answered = last(list(session(ScriptedModel(["f[7] where"]), RECORDS).ask("Where is f?")))
+    answered = last(list(session(ScriptedModel(["where f[7]"]), RECORDS).ask("Where is f?")))
     assert (answered.verified, [str(place) for place in answered.citations]) == (False, ["a.py:4-5"])
 
 

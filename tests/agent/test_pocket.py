@@ -197,14 +197,16 @@ def test_a_tool_that_is_not_offered_is_not_called() -> None:
     assert 'run "rm -rf ."' in answered.text
 
 
-@pytest.mark.parametrize("record", ["read notes.txt", "grep hunter2", "add uses", "run hunter2"])
+@pytest.mark.parametrize("record", ["read notes.txt", "grep hunter2", "uses add", "run hunter2"])
 def test_secrets_are_masked(record: str, toolbox: Toolbox) -> None:
     answered, events = carry(record, toolbox, inspector=Censor())
     assert "hunter2" not in answered.text
     assert all("hunter2" not in event.summary + event.shown for event in events if isinstance(event, Acted))
 
 
-@pytest.mark.parametrize("text", ["", "nonsense at all", "read a.py | x", f"read a.py | {'9' * 5000}", "\ud800 none"])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense at all", "read a.py | x", f"read a.py | {'9' * 5000}", "where \ud800 none"]
+)
 def test_what_is_no_record_comes_to_the_search_results(text: str) -> None:
     answered, events = carry(text)
     assert answered.text.startswith("I am not sure. The search results")
@@ -213,33 +215,33 @@ def test_what_is_no_record_comes_to_the_search_results(text: str) -> None:
 
 def test_what_is_cited_is_said_without_a_search() -> None:
     retriever = Found()
-    answered, _ = carry("add[1] where", retriever=retriever)
+    answered, _ = carry("where add[1]", retriever=retriever)
     assert answered.text == "`Cart.add` is defined at src/shop/cart.py:4-5."
     assert not retriever.asked
 
 
 def test_users_are_looked_for_far_and_wide() -> None:
     retriever = Found(CART, CALLER)
-    answered, _ = carry("Cart.add uses", shown=(), retriever=retriever)
+    answered, _ = carry("uses Cart.add", shown=(), retriever=retriever)
     assert retriever.asked == [("Cart.add", 60)]
     assert [str(place) for place in answered.citations] == ["src/shop/cart.py:5-5", "src/main.py:2-2"]
 
 
 def test_nobody_uses_it_and_nothing_is_called_so() -> None:
     lonely = hit("a.py", "lonely", "def lonely():\n    pass\n")
-    answered, _ = carry("lonely uses", retriever=Found(lonely))
+    answered, _ = carry("uses lonely", retriever=Found(lonely))
     assert answered.text == "Nothing that the search found uses `lonely`, which is defined at a.py:1-2."
-    assert carry("frob uses", retriever=Found(lonely))[0].text.startswith("I do not know `frob`")
+    assert carry("uses frob", retriever=Found(lonely))[0].text.startswith("I do not know `frob`")
 
 
 def test_a_name_that_the_model_was_not_shown_is_found_by_a_second_search() -> None:
-    answered, _ = carry("Cart.add none", shown=(CALLER,), retriever=Found(CALLER, CART))
-    assert answered.text.startswith("`Cart.add` (src/shop/cart.py:4-5)")
+    answered, _ = carry("where Cart.add none", shown=(CALLER,), retriever=Found(CALLER, CART))
+    assert answered.text == "`Cart.add` is defined at src/shop/cart.py:4-5."
     assert answered.verified
 
 
 def test_a_name_that_is_nowhere_is_said_to_be_unknown() -> None:
-    answered, _ = carry("frobnicate none")
+    answered, _ = carry("where frobnicate none")
     assert answered.text.startswith("I do not know `frobnicate`")
     assert not answered.verified
 
@@ -248,11 +250,11 @@ def test_a_variable_is_where_it_is_set_before_a_name_that_only_has_its_words() -
     found = hit("src/globals.py", "", "import x\ncurrent_app: App = x.proxy()\n", 5)
     module = found.model_copy(update={"chunk": found.chunk.model_copy(update={"kind": "module"})})
     test = hit("tests/test_app.py", "test_current_app", "def test_current_app():\n    assert current_app\n")
-    for record in ("current_app none", "current_app[1] where"):
+    for record in ("where current_app none", "where current_app[1]"):
         answered, _ = carry(record, shown=(test,), retriever=Found(test, module))
         assert answered.text == "`current_app` is set at src/globals.py:6: `current_app: App = x.proxy()`."
         assert [str(place) for place in answered.citations] == ["src/globals.py:6-6"]
-    answered, _ = carry("current_app[1] where", shown=(test,), retriever=Found(test))
+    answered, _ = carry("where current_app[1]", shown=(test,), retriever=Found(test))
     assert answered.text.startswith("`test_current_app` is defined")
 
 
@@ -262,6 +264,6 @@ def test_a_class_takes_what_its_constructor_takes() -> None:
     )
     init = hit("src/shop/cart.py", "Cart.__init__", "def __init__(self, owner, limit=3):\n    pass\n", 5)
     other = hit("src/other.py", "Cart.__init__", "def __init__(self):\n    pass\n", 5)
-    answered, _ = carry("Cart[1] args", shown=(cart,), retriever=Found(other, init))
+    answered, _ = carry("args Cart[1]", shown=(cart,), retriever=Found(other, init))
     assert answered.text == "`Cart.__init__` takes `(self, owner, limit=3)` (src/shop/cart.py:5-6)."
-    assert "names no arguments" in carry("Cart[1] args", shown=(cart,), retriever=Found(other))[0].text
+    assert "names no arguments" in carry("args Cart[1]", shown=(cart,), retriever=Found(other))[0].text
