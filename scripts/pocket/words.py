@@ -32,9 +32,12 @@ EMPTY = frozenset([
 COMMON_VERB = 12
 """Sentences that begin with a word, from which on it is taken for a verb."""
 NO_VERBS = frozenset(
-    "a an the this that these all any each true false none whether if when in on for internal class base helper wrapper like same "
-    "list test tests number name string dictionary function method object value utility simple default new optional private "
-    "public".split()
+    re.findall(
+        r"\w+",
+        "a an the this that these all any each true false none whether if when in on for internal class base helper wrapper "
+        "like same list test tests number name string dictionary function method object value utility simple default new "
+        "optional private public ",
+    )
 )
 
 
