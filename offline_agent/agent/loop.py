@@ -12,6 +12,7 @@ from offline_agent.agent.conversation import Conversation
 from offline_agent.agent.hands import BARE, Hands
 from offline_agent.agent.hear import Heard, hear, said
 from offline_agent.agent.limits import Limits, Reached, going_in_circles
+from offline_agent.agent.order import by_description
 from offline_agent.agent.outline import Outline, draft, fitting
 from offline_agent.agent.pocket import Carrier
 from offline_agent.agent.profiles import suited
@@ -246,6 +247,7 @@ class Session:
 
     def _single(self, question: str, hits: Sequence[Hit], budget: Budget) -> Generator[Event, None, Answered]:
         mask = self._hands.inspector.mask
+        hits = hits if self._records is None else by_description(question, hits)
         prompt = build_prompt(question, hits, self._card, self._model.count_tokens, self._map or "", mask)
         self._talk = Conversation(SessionContext(messages=prompt.messages))
         yield Shown(excerpts=len(prompt.hits), found=len(hits))

@@ -19,7 +19,7 @@ PARTLY = 6
 _PART_WORDS = 2  # of a name, at least, that stand for the whole: one word would be any word
 _MOST_NAMES = 200  # of a question: each of them is an alternative of its grammar, and all are looked at for every token
 
-_GRAMMAR = frozenset((
+GRAMMAR = frozenset((
     "a", "about", "all", "am", "an", "and", "any", "are", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
     "for", "from", "get", "give", "had", "has", "have", "he", "help", "her", "here", "him", "his", "how", "i", "if", "in",
     "into", "is", "it", "its", "like", "me", "my", "need", "no", "not", "of", "on", "or", "our", "out", "please", "s", "see",
@@ -57,7 +57,7 @@ def meant_in(question: str, chunks: Sequence[Defined]) -> dict[str, tuple[int, .
     written = [name for name in names if name in members or is_marked(name, question)] or names
     asked = [name for name in written if name.lower() not in owners] or written
     meant = {name: members.get(name) or named_by(name, chunks) for name in asked}
-    return {name: found for name, found in meant.items() if found or name.lower() not in _GRAMMAR} or meant
+    return {name: found for name, found in meant.items() if found or name.lower() not in GRAMMAR} or meant
 
 
 def _members(name: str, names: Sequence[str], chunks: Sequence[Defined]) -> tuple[int, ...]:

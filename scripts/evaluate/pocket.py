@@ -119,8 +119,8 @@ def ask(stage: Stage, index: Index, asked: Asked) -> Given:
             answered = event
     tool, values = (call.name, values_of(call)) if call else ("", ())
     citations = tuple((each.path, each.start_line, each.end_line, each.symbol) for each in answered.citations)
-    among = any((hit.chunk.path, hit.chunk.symbol) in asked.symbols for hit in hits[:shown])
-    return Given(answered.text, citations, answered.verified, tool, values, seconds, among)
+    among = [(hit.chunk.path, hit.chunk.symbol) in asked.symbols for hit in hits[:shown]]
+    return Given(answered.text, citations, answered.verified, tool, values, seconds, any(among), among[:1] == [True])
 
 
 # --- the report ---
@@ -154,7 +154,8 @@ def reported(outcomes: Sequence[Outcome], path: Path, memory: int, complete: boo
         "",
         f"- where, what, args: right chunk {share(named_ones, 'cited')} of {len(named_ones)}",
         f"- descriptions: right chunk {share(which, 'cited')} of {len(which)}; "
-        f"{share(shown, 'cited')} of the {len(shown)} whose chunk the search found",
+        f"{share(shown, 'cited')} of the {len(shown)} whose chunk the search found; the search's first result is right for "
+        f"{sum(outcome.given.first for outcome in which) / max(1, len(which)):.3f}",
         f"- the name is absent: refused {share(of_kinds(outcomes, ['none']))}; "
         f"refused wrongly {len(refused) / max(1, len(answerable)):.3f} of {len(answerable)}",
         f"- right tool {share(tools, 'cited')}, with the right arguments {share(tools)} of {len(tools)}",

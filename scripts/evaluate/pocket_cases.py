@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from offline_agent.agent.naming import closeness
+from offline_agent.agent.naming import closeness, words_of
 from scripts.pocket import extract, phrases
 from scripts.pocket.chunks import Chunk, as_chunk
 from scripts.pocket.questions import QuestionWriter
-from scripts.pocket.words import Words
+from scripts.pocket.words import EMPTY, Words
 
 REPOSITORIES = {
     "click": ("click",), "httpx": ("httpx",), "jinja2": ("jinja2",), "requests": ("requests",), "rich": ("rich",),
@@ -19,6 +19,7 @@ REPOSITORIES = {
     "stdlib": ("argparse", "asyncio", "email", "json", "logging", "sqlite3", "tarfile", "zipfile"),
 }  # fmt: skip
 """Repositories, and the packages that are copied into each: all are held out of the training data whole, by name."""
+_WORDS = 3  # of a description, at least
 SHARES = {"named": 9, "which": 4, "none": 4, "tool": 7, "code": 1.3, "other": 1.3, "hello": 1}
 
 
@@ -72,11 +73,17 @@ def _asked(name: str, kind: str, writer: QuestionWriter, defined: Sequence[Chunk
         return _with_symbols(asked, named(question.name, defined))
     if kind == "which":
         same = [each for each in defined if each == chunk or each.sentence == chunk.sentence]
-        return _with_symbols(asked, same) if chunk.sentence else None
+        return _with_symbols(asked, same) if describes(question.text, chunk) else None
     if kind == "none":
         nowhere = not named(question.name, defined) and question.name.rpartition(".")[2] not in words
         return _with_symbols(Asked(name, "none", question.text, question.core, question.name), []) if nowhere else None
     return asked
+
+
+def describes(text: str, chunk: Chunk) -> bool:
+    """Whether three words of a text that say something are of the docstring or the name: two could mean anything."""
+    said = set(re.findall(r"[a-z]{3,}", chunk.sentence.lower())) | set(words_of(chunk.symbol))
+    return bool(chunk.sentence) and len(said & set(re.findall(r"[a-z]{3,}", text.lower())) - EMPTY) >= _WORDS
 
 
 def _with_symbols(asked: Asked, chunks: Sequence[Chunk]) -> Asked:

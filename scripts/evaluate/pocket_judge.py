@@ -24,6 +24,7 @@ class Given:
     arguments: tuple[str, ...] = ()
     seconds: float = 0.0  # from the search to the first word
     shown: bool = False  # a definition that is right was among the excerpts
+    first: bool = False  # it was the first of them
 
 
 @dataclass(frozen=True)
