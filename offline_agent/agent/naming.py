@@ -14,7 +14,7 @@ _DASHED = re.compile(r"(?<![\w$])[^\W\d][\w$]*(?:-[\w$]+)+")  # functions of a s
 _JOINT = re.compile(r"(?:::|->|#)(?=[\w$])")
 _SIGNS = re.compile(r"(?<![\w$])\$+(?=\w)|(?<=\w)(?:\$+(?!\w)|[?!=]$)")
 _PART = re.compile(r"[A-Z]+(?![^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-PARTLY = 6
+PARTLY = 8
 """How close a name is that only has some of the words of a symbol."""
 _PART_WORDS = 2  # of a name, at least, that stand for the whole: one word would be any word
 _MOST_NAMES = 200  # of a question: each of them is an alternative of its grammar, and all are looked at for every token
@@ -95,7 +95,7 @@ def named_by(name: str, chunks: Sequence[Defined]) -> tuple[int, ...]:
 
 def closeness(name: str, chunk: Defined) -> int:
     """1 for the whole symbol, 2 for the end of one, 3 for these in another case, 4 and 5 for the whole and the end with the module
-    in front, PARTLY for some of its words in a row; 0 for none of these."""
+    in front, 6 and 7 for these in another case, PARTLY for some of its words in a row; 0 for none of these."""
     name, symbol = _bare(_JOINT.sub(".", name)), _bare(chunk.symbol)
     if not symbol or not name:
         return 0
@@ -105,8 +105,10 @@ def closeness(name: str, chunk: Defined) -> int:
         return 2
     if _ends(symbol.lower(), name.lower()):
         return 3
+    if within := _in_module(name, symbol, chunk.path):
+        return 4 if within == symbol else 5
     if within := _in_module(name.lower(), symbol.lower(), chunk.path):
-        return 4 if within == symbol.lower() else 5
+        return 6 if within == symbol.lower() else 7
     return PARTLY if _is_part(name, symbol) else 0
 
 
@@ -123,7 +125,8 @@ def _ends(symbol: str, name: str) -> bool:
 def _in_module(name: str, symbol: str, path: str) -> str:
     """The `Session` of `requests.sessions.Session`, for a chunk in src/requests/sessions.py; empty where that does not fit."""
     parts, places = name.split("."), set(re.split(r"[/.]", path.lower()))
-    rests = (".".join(parts[at:]) for at in range(1, min(len(parts), 16)) if places.issuperset(parts[:at]))
+    fits = (at for at in range(1, min(len(parts), 16)) if places.issuperset(map(str.lower, parts[:at])))
+    rests = (".".join(parts[at:]) for at in fits)
     return next((rest for rest in rests if _ends(symbol, rest)), "")
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from offline_agent.agent.naming import Defined, is_marked, is_name, meant_in, words_of
+from offline_agent.agent.naming import Defined, closeness, is_marked, is_name, meant_in, words_of
 
 INTENTS = ("where", "what", "args")
 TOOLS = {
@@ -31,6 +31,7 @@ _NUMBERS = {"start", "end"}
 _ONE_WORD = {"path", *_NUMBERS}
 _ELSEWHERE = {"list": ("path", "."), "run": ("command", "pytest")}  # what need not stand in the question
 _OF_FOLDERS = {"list", "grep"}
+_EXACTLY = 2  # how close a name is that is written as the definition is
 _QUOTES, _MARKS = "`'\"", "?!,;:."
 _MOST_WORDS = 48  # of a question that arguments are taken from: pasted files are no requests
 _MOST_CHUNKS = 9  # a marker has one digit
@@ -114,24 +115,32 @@ def grammar(question: str, chunks: Sequence[Defined]) -> str:
     cited = [f"{name}[{position + 1}] " for name, positions in names for position in positions]
     if cited:
         rules["cited"] = f'intent " " ({_any(cited)})'
-    heard = {word for chunk in chunks for word in words_of(f"{chunk.path} {chunk.symbol}")}
-    if absent := [
-        name for name, positions in names if not positions and (is_marked(name, question) or name.lower() not in heard)
-    ]:
+    if absent := [name for name, found in names if not found and _may_be_absent(name, question, meant, chunks)]:
         rules["absent"] = f'intent " " ({_any(absent)}) " none"'
     if names:
         rules["uses"] = f'"uses " ({_any(name for name, _ in names)})'
-    if chunks and not any(positions and is_marked(name, question) for name, positions in names):
+    sure = any(found and is_marked(name, question) for name, found in names)
+    if chunks and not sure:
         rules["which"] = f'"which" ({_any(f"[{number}] " for number in range(1, len(chunks) + 1))})'
     spans = dict(_span_rules(question.split()[:_MOST_WORDS]))
     rules["plain"] = _any(PLAIN)
-    rules |= {
-        f"tool-{tool.replace('_', '-')}": rule for tool in TOOLS if (rule := _tool_rule(tool, question, spans, meant))
-    }
+    offered = [tool for tool in TOOLS if tool != "list" or not sure]  # who names a definition asks for no directory
+    tools = {f"tool-{tool.replace('_', '-')}": _tool_rule(tool, question, spans, meant) for tool in offered}
+    rules |= {name: rule for name, rule in tools.items() if rule}
     root = " | ".join(rules)
     return "\n".join(
         f"{name} ::= {rule}" for name, rule in {"root": root, "intent": _any(INTENTS), **rules, **spans}.items()
     )
+
+
+def _may_be_absent(name: str, question: str, meant: Mapping[str, Sequence[int]], chunks: Sequence[Defined]) -> bool:
+    """Whether a name that no excerpt defines may be what is asked about. A mere word is not where another word is the name of a
+    definition, or where it is heard in names and paths."""
+    if is_marked(name, question):
+        return True
+    heard = {word for chunk in chunks for word in words_of(f"{chunk.path} {chunk.symbol}")}
+    exactly = any(0 < closeness(other, chunks[at]) <= _EXACTLY for other, found in meant.items() for at in found)
+    return name.lower() not in heard and not exactly
 
 
 def _tool_rule(tool: str, question: str, spans: dict[str, str], meant: Mapping[str, Sequence[int]]) -> str:

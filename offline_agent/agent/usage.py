@@ -67,8 +67,14 @@ def assigned_in(name: str, chunk: Chunk) -> int | None:
     if chunk.kind not in ("module", "class"):
         return None
     code = scan(chunk.text, language_of(chunk.path, chunk.text))
-    places = (place for place in occurrences(name, chunk.text) if _is_assigned(code, place))
-    return next((chunk.text.count("\n", 0, place.start()) for place in places), None)
+    found = [place for place in occurrences(name, chunk.text) if _is_assigned(code, place)]
+    if not found:  # a chunk that begins inside a string has code and strings mistaken for each other
+        found = [place for place in occurrences(name, chunk.text) if _is_at_margin(chunk.text, place)]
+    return chunk.text.count("\n", 0, found[0].start()) if found else None
+
+
+def _is_at_margin(text: str, place: re.Match[str]) -> bool:
+    return text[: place.start()].endswith(("\n", "")[place.start() == 0]) and bool(_ASSIGNS.match(text, place.end()))
 
 
 def _is_assigned(code: Code, place: re.Match[str]) -> bool:
