@@ -58,7 +58,8 @@ class Carrier:
     def _act(self, call: ToolCall, toolbox: Toolbox, inspector: Inspector) -> Generator[Event, None, Outcome]:
         yield Acting(call=call, summary=called(call))
         outcome = yield from toolbox.act(call)
-        shown, summary = map(inspector.mask, (outcome.result.shown, outcome.summary))
+        diff = "" if call.name == "run" else outcome.result.shown  # the output is the answer, and is not told twice
+        shown, summary = map(inspector.mask, (diff, outcome.summary))
         yield Acted(call=call, summary=summary, failed=outcome.result.failed, shown=shown)
         return outcome
 

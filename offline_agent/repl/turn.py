@@ -33,7 +33,7 @@ class TurnView:
     def __init__(self, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
         self._clock = clock
-        self._result = SearchResult()
+        self._result: SearchResult | None = None  # a greeting is not searched for
         self._shown: Shown | None = None
         self._reading_since: float | None = None
         self._thinking_since: float | None = None
@@ -121,5 +121,8 @@ class TurnView:
 
     def _foot(self, event: Answered) -> None:
         self.end_line()
-        note = " (the answer was cut at its longest length)" if event.stopped == "length" else ""
-        self._screen.say(searched_line(self._result, self._shown) + note, DIM)
+        lines = [searched_line(self._result, self._shown)] if self._result is not None else []
+        if event.stopped == "length":
+            lines.append("(the answer was cut at its longest length)")
+        if lines:
+            self._screen.say(" ".join(lines), DIM)
