@@ -49,7 +49,8 @@ def values_of(call: ToolCall) -> tuple[str, ...]:
 def judge(asked: Asked, given: Given, root: Path) -> Outcome:
     false = sum(not exists(root, *citation) for citation in given.citations)
     first = (given.citations[0][0], given.citations[0][3]) if given.citations else ("", "")
-    cited = given.verified and first in asked.symbols
+    constructed = (first[0], first[1].removesuffix(".__init__")) if asked.kind == "args" else first
+    cited = given.verified and (first in asked.symbols or constructed in asked.symbols)
     right = cited
     if asked.kind in INTENTS:
         right = cited and answers(asked.kind, given.text)
@@ -94,8 +95,8 @@ def anywhere(name: str, root: Path) -> bool:
     return any(word.search(line) and not definition.match(line) for text in texts for line in text.splitlines())
 
 
-def exists(root: Path, path: str, start: int, end: int, symbol: str) -> bool:
-    """Whether the cited lines are there, and one of them has the name."""
+def exists(root: Path, path: str, start: int, end: int, _: str) -> bool:
+    """Whether the cited lines are there."""
     file = root / path
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     return 1 <= start <= end <= len(lines)

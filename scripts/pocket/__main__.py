@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "offline-agent" / "build-pocket"
     parser.add_argument("--work", type=Path, default=cache, metavar="DIR", help=f"where results go (default {cache})")
-    parser.add_argument("--minutes", type=float, default=75, metavar="N", help="how long to train (default 75)")
+    parser.add_argument("--minutes", type=float, default=70, metavar="N", help="how long to train (default 70)")
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="what to train on (default auto)"
     )

@@ -25,7 +25,7 @@ from .tokenizer import FIRST_MARKER, MARKERS, PAD
 class Recipe:
     """All that is chosen about a training run; a checkpoint is only taken up with the same."""
 
-    minutes: float = 75.0
+    minutes: float = 70.0
     device: str = "cpu"
     contexts_per_step: int = 4
     matrix_rate: float = 0.007
