@@ -25,9 +25,9 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("asked", "given", "right", "cited"),
     [
-        (Asked("r", "where", "", "", "add", (), ADD, Given("`Cart.add` is defined at a.py:1-2.", (PLACE,), True), True, True),
-        (Asked("r", "what", "", "", "add", (), ADD, Given("`Cart.add` is defined at a.py:1-2.", (PLACE,), True), False, True),
-        (Asked("r", "where", "", "", "add", (), ADD, Given("I am not sure.", (PLACE,), False), False, False),
+        (Asked("r", "where", "", "", "add", (), ADD), Given("`Cart.add` is defined at a.py:1-2.", (PLACE,), True), True, True),
+        (Asked("r", "what", "", "", "add", (), ADD), Given("`Cart.add` is defined at a.py:1-2.", (PLACE,), True), False, True),
+        (Asked("r", "where", "", "", "add", (), ADD), Given("I am not sure.", (PLACE,), False), False, False),
         (Asked("r", "none", "", "", "frob"), Given("I do not know `frob`: ...", (PLACE,), False), True, True),
         (Asked("r", "none", "", "", "frob"), Given("`Cart.add` is defined at a.py:1-2.", (PLACE,), True), False, False),
         (Asked("r", "uses", "", "", "add"), Given("`add` is used here, as far as ...", (("b.py", 1, 1, ""),), True), True, True),
