@@ -9,6 +9,7 @@ from offline_agent.agent.act import Toolbox, called
 from offline_agent.agent.budget import Budget
 from offline_agent.agent.cite import citation_of
 from offline_agent.agent.conversation import Conversation
+from offline_agent.agent.grammar import grammar
 from offline_agent.agent.hands import BARE, Hands
 from offline_agent.agent.hear import Heard, hear, said
 from offline_agent.agent.limits import Limits, Reached, going_in_circles
@@ -17,7 +18,6 @@ from offline_agent.agent.outline import Outline, draft, fitting
 from offline_agent.agent.pocket import Carrier
 from offline_agent.agent.profiles import suited
 from offline_agent.agent.prompt import Prompt, build_prompt, excerpts_of, fitted, opening, outlined, within
-from offline_agent.agent.record import grammar
 from offline_agent.agent.smalltalk import is_small_talk
 from offline_agent.errors import Denied
 from offline_agent.events import Acted, Acting, Answered, Event, Retried, Searched, Shown, Token, Warned

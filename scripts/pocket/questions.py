@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from offline_agent.agent.arguments import paths_in, runs_of
 from offline_agent.agent.naming import looks_like_code, meant_in, named_by, names_in
-from offline_agent.agent.record import INTENTS, JOINT, PLAIN, TOOLS, paths_in, runs_of
+from offline_agent.agent.record import INTENTS, JOINT, PLAIN, TOOLS
 
 from . import phrases
 from .chunks import Chunk

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offline_agent.agent.answer import answer
+from offline_agent.agent.arguments import paths_in, runs_of
+from offline_agent.agent.grammar import grammar
 from offline_agent.agent.record import (
     TOOLS,
     Absent,
@@ -17,10 +19,7 @@ from offline_agent.agent.record import (
     Record,
     Request,
     Users,
-    grammar,
     parse,
-    paths_in,
-    runs_of,
 )
 from offline_agent.llm.vocabulary import Vocabulary
 from offline_agent.settings import find_declarations
@@ -164,7 +163,7 @@ def test_what_could_be_split_in_two_ways_cannot_be_asked_for(question: str) -> N
     [
         ("Read `src/shop/cart.py:12-14`, please", "src/shop/cart.py"),
         ("What is in ./... ?", "./..."),
-        ("show 'a b.txt'", "a"),
+        ("show 'a b.txt' and 'c.txt'", "c.txt"),
         ("read Makefile.", "Makefile"),
         ("list src/", "src/"),
         ("list .", "."),

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from offline_agent.agent.grammar import grammar
 from offline_agent.agent.naming import named_by
-from offline_agent.agent.record import TOOLS, Absent, Cited, Plain, Request, Users, grammar, parse
+from offline_agent.agent.record import TOOLS, Absent, Cited, Plain, Request, Users, parse
 from scripts.pocket import data
 from scripts.pocket.chunks import FULL, SHORT, Chunk, ChunkWriter, Library, as_chunk, render
 from scripts.pocket.data import ROW_KINDS, ROWS, Arrays, Codec, Writer
