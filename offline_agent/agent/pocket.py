@@ -80,21 +80,33 @@ class Carrier:
 
 
 def _answered(record: Record | None, shown: Sequence[Hit], retriever: Retriever) -> Answered:
-    """From the excerpts, or where these do not define the name, from what is found by the name alone: it may be defined further
-    down than the model was shown, or be a variable."""
+    """What a record comes to, of the definition that its name means best."""
+    if isinstance(record, Cited | Absent) and record.name:
+        best = _closeness(record, shown)
+        hits = retriever.search(record.name, _WIDE).hits if best != 1 else ()
+        record, shown = _meant_better(record, shown, hits, best)
+        if best in (0, PARTLY) and (variable := assigned(record.name, hits)) and shown is not hits:
+            return variable
+        shown = hits if isinstance(record, Absent) else shown  # what is near the name is among these
     if isinstance(record, Cited) and record.intent == "args":
-        return answer(*_constructed(record, shown, retriever))
-    if not isinstance(record, Absent) and not (isinstance(record, Cited) and _is_partly(record, shown)):
-        return answer(record, shown)
-    hits = retriever.search(record.name, _WIDE).hits
+        record, shown = _constructed(record, shown, retriever)
+    return answer(record, shown)
+
+
+def _meant_better(
+    record: Cited | Absent, shown: Sequence[Hit], hits: Sequence[Hit], best: int
+) -> tuple[Cited | Absent, Sequence[Hit]]:
+    """The definition among `hits`, found by the name alone, which it means better than any that the model was shown."""
     named = named_by(record.name, [hit.chunk for hit in hits])
-    if named and closeness(record.name, hits[named[0]].chunk) < PARTLY:
-        return answer(Cited(named[0] + 1, record.intent, record.name), hits)
-    return assigned(record.name, hits) or answer(record, hits if isinstance(record, Absent) else shown)
+    if named and closeness(record.name, hits[named[0]].chunk) < (best or PARTLY):
+        return Cited(named[0] + 1, record.intent, record.name), hits
+    return record, shown
 
 
-def _is_partly(record: Cited, shown: Sequence[Hit]) -> bool:
-    return bool(record.name) and all(closeness(record.name, hit.chunk) in (0, PARTLY) for hit in shown)
+def _closeness(record: Cited | Absent, shown: Sequence[Hit]) -> int:
+    """How close the name of a record is to an excerpt at best; 0 where it is to none."""
+    found = shown if isinstance(record, Cited) else ()
+    return min((fit for hit in found if (fit := closeness(record.name, hit.chunk))), default=0)
 
 
 def _constructed(record: Cited, shown: Sequence[Hit], retriever: Retriever) -> tuple[Cited, Sequence[Hit]]:

@@ -3,14 +3,21 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_agent.agent.answer import TEXTS
+from offline_agent.agent.naming import closeness
 from offline_agent.agent.pocket import Carrier
 from offline_agent.agent.record import INTENTS, PLAIN, TOOLS, Request
 from offline_agent.types import ToolCall
 from scripts.evaluate.pocket_cases import Asked
 
 NOT_FOUND = "I do not know"
+
+
+class Place(NamedTuple):
+    path: str
+    symbol: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def judge(asked: Asked, given: Given, root: Path) -> Outcome:
     false = sum(not exists(root, *citation) for citation in given.citations)
     first = (given.citations[0][0], given.citations[0][3]) if given.citations else ("", "")
     constructed = (first[0], first[1].removesuffix(".__init__")) if asked.kind == "args" else first
-    cited = given.verified and (first in asked.symbols or constructed in asked.symbols)
+    cited = given.verified and (first in asked.symbols or constructed in asked.symbols or means_as_well(asked, first))
     right = cited
     if asked.kind in INTENTS:
         right = cited and answers(asked.kind, given.text)
@@ -64,6 +71,13 @@ def judge(asked: Asked, given: Given, root: Path) -> Outcome:
     elif asked.kind in PLAIN:
         right = cited = given.text == TEXTS[asked.kind]
     return Outcome(asked, given, right, cited, false)
+
+
+def means_as_well(asked: Asked, place: tuple[str, str]) -> bool:
+    """Whether a name means a definition as well as it means those that are known: of a file that is no part of the cases."""
+    fits = [closeness(asked.name, Place(*known)) for known in asked.symbols]
+    fit = closeness(asked.name, Place(*place)) if asked.kind in INTENTS else 0
+    return bool(fits) and 0 < fit <= min(fits)
 
 
 def answers(kind: str, text: str) -> bool:

@@ -215,9 +215,16 @@ def test_what_is_no_record_comes_to_the_search_results(text: str) -> None:
 
 def test_what_is_cited_is_said_without_a_search() -> None:
     retriever = Found()
-    answered, _ = carry("where add[1]", retriever=retriever)
+    answered, _ = carry("where Cart.add[1]", retriever=retriever)
     assert answered.text == "`Cart.add` is defined at src/shop/cart.py:4-5."
     assert not retriever.asked
+
+
+def test_a_definition_of_the_whole_name_is_meant_rather_than_a_method_that_was_shown() -> None:
+    add = hit("src/sums.py", "add", "def add(a, b):\n    return a + b\n")
+    for intent, told in (("where", "`add` is defined at src/sums.py:1-2."), ("args", "`add` takes `(a, b)`")):
+        answered, _ = carry(f"{intent} add[1]", retriever=Found(CALLER, CART, add))
+        assert answered.text.startswith(told)
 
 
 def test_users_are_looked_for_far_and_wide() -> None:
