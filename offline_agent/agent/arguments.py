@@ -12,6 +12,7 @@ LINE = re.compile(r"(?<!\d)[0-9]{1,9}(?!\d)")
 _QUOTES, _MARKS = "`'\"", "?!,;:."
 _MOST_WORDS = 48  # of a request that are looked at: pasted files are no requests
 _LONGEST_QUOTE = 16  # words
+_NO_END = frozenset(("a", "an", "and", "are", "by", "for", "in", "is", "me", "of", "or", "the", "to", "with"))
 _WHERE = frozenset(("in", "under", "inside", "within", "below"))
 _PLACE = re.compile(r"(?<=.):(\d+)(-\d+)?$")
 
@@ -30,6 +31,16 @@ class Unit:
         if self.quoted:
             return self.raw.rstrip(_MARKS)
         return self.text if self.text.endswith("...") else self.text.rstrip(_QUOTES + _MARKS) or self.text
+
+    @property
+    def begins(self) -> bool:
+        """Whether a run can begin here: an option of a command begins nothing."""
+        return self.quoted or not self.text.startswith("-")
+
+    @property
+    def ends(self) -> bool:
+        """Whether a run can end here."""
+        return self.quoted or self.ending.lower() not in _NO_END
 
 
 def units_of(question: str) -> list[Unit]:
@@ -82,9 +93,10 @@ def runs_of(question: str) -> Iterator[str]:
         if unit.quoted:
             yield unit.text
             continue
-        yield unit.ending
-        for end in range(begin + 1, len(units)):
-            yield " ".join([unit.text, *(one.raw for one in units[begin + 1 : end]), units[end].ending])
+        for end in range(begin, len(units) if unit.begins else 0):
+            if units[end].ends:
+                between = [one.raw for one in units[begin + 1 : end]]
+                yield unit.ending if end == begin else " ".join([unit.text, *between, units[end].ending])
 
 
 def span_rules(units: Sequence[Unit], name: str = "span", apart: Sequence[str] = ()) -> dict[str, str]:
@@ -93,21 +105,27 @@ def span_rules(units: Sequence[Unit], name: str = "span", apart: Sequence[str] =
     Nothing where no run is left."""
     rules: dict[str, str] = {}
     own = [unit for unit in units if unit.text not in apart and unit.ending not in apart]
-    for at, unit in enumerate(units):
+    for at, unit in reversed(list(enumerate(units))):
         if unit not in own:
             continue
-        then = f" {name}-then-{at + 1}" if at + 1 < len(units) and units[at + 1] in own else ""
-        rules[f"{name}-then-{at}"] = _ends_or_goes_on(unit.ending, unit.raw, then)
-        rules[f"{name}-{at}"] = literal(unit.text) if unit.quoted else _ends_or_goes_on(unit.ending, unit.text, then)
-    if own:
+        then = f"{name}-then-{at + 1}" if f"{name}-then-{at + 1}" in rules else ""
+        if rule := _ends_or_goes_on(unit, unit.raw, then):
+            rules[f"{name}-then-{at}"] = rule
+        if unit.quoted:
+            rules[f"{name}-{at}"] = literal(unit.text)
+        elif unit.begins and (rule := _ends_or_goes_on(unit, unit.text, then)):
+            rules[f"{name}-{at}"] = rule
+    if any("-then-" not in rule for rule in rules):
         rules[name] = " | ".join(rule for rule in rules if "-then-" not in rule)
     if quoted := [one.text for at, one in enumerate(units) if one in own and one.quoted and not _is_place(units, at)]:
         rules[f"{name}-quoted"] = any_of(quoted)
     return rules
 
 
-def _ends_or_goes_on(ending: str, text: str, then: str) -> str:
-    return literal(ending) + (f" | {literal(text + ' ')}{then}" if then else "")
+def _ends_or_goes_on(unit: Unit, text: str, then: str) -> str:
+    """The last unit of a run, or one that is followed by the rule `then`; empty where it can be neither."""
+    ways = [literal(unit.ending)] if unit.ends else []
+    return " | ".join([*ways, *([f"{literal(text + ' ')} {then}"] if then else [])])
 
 
 def _is_place(units: Sequence[Unit], at: int) -> bool:

@@ -7,6 +7,7 @@ from offline_agent.agent.arguments import Unit, any_of, is_file_like, lines_in, 
 from offline_agent.agent.naming import GRAMMAR, Defined, closeness, is_marked, meant_in, words_of
 from offline_agent.agent.record import INTENTS, JOINT, PLAIN
 
+_PATH = re.compile(r"/\w|\w\.[A-Za-z]\w*$|^\.[A-Za-z]|^(?:Makefile|Dockerfile|LICENSE|README|CHANGELOG)$")
 _EXACTLY = 2  # how close a name is that is written as the definition is
 _MOST_CHUNKS = 9  # a marker has one digit
 
@@ -54,14 +55,14 @@ def _tool_rules(question: str, meant: Mapping[str, Sequence[int]], sure: bool) -
     # A bar of the person's own would leave open where an argument ends.
     parted = JOINT.strip() in question.split()
     named = [path for path in paths_in(question) if not meant.get(path)]
-    files = [path for path in named if is_file_like(path)]
+    files = _files_in(named, question)
     spans = span_rules(units)
     parts = span_rules(units, "part", _surely_files(files, units)) if not parted else {}
     rules = {
         "list": _list_rule(named) if not sure else "",  # who names a definition asks for no directory
         "read": _read_rule(files, lines_in(question)),
         "grep": "" if parted else _grep_rule(spans, named),
-        "edit": _edit_rule(files, parts),
+        "edit": _edit_rule(files, units, parts),
         "write": f"({any_of(files)}) {literal(JOINT)} ({_meant(parts, 'part')})" if files and parts else "",
         **{tool: _meant(spans, "span") for tool in ("glob", "search_code", "todo", "ask_user", "explore")},
         "run": " | ".join(filter(None, [_meant(spans, "span"), literal("pytest")])),
@@ -96,11 +97,17 @@ def _grep_rule(spans: Mapping[str, str], paths: Sequence[str]) -> str:
     return f"({_meant(spans, 'span')})" + (f" ({literal(JOINT)} ({any_of(paths)}))?" if paths else "")
 
 
-def _edit_rule(files: Sequence[str], parts: Mapping[str, str]) -> str:
-    """A file, then two runs that begin at different words."""
-    begins = [rule for rule in parts if re.fullmatch(r"part-\d+", rule)]
-    pairs = [f"{one} {literal(JOINT)} ({' | '.join(other for other in begins if other != one)})" for one in begins]
-    return f"({any_of(files)}) {literal(JOINT)} ({' | '.join(pairs)})" if files and len(begins) > 1 else ""
+def _edit_rule(files: Sequence[str], units: Sequence[Unit], parts: Mapping[str, str]) -> str:
+    """A file, then two runs that begin at different words. What stands between quotes is one of them, or both are."""
+    begins = {rule: units[int(rule[5:])] for rule in parts if re.fullmatch(r"part-\d+", rule)}
+    begins = {rule: unit for rule, unit in begins.items() if unit.quoted or unit.ending.lower() not in GRAMMAR}
+    quoted = [rule for rule, unit in begins.items() if unit.quoted and not _PATH.search(unit.text)]
+    pairs = []
+    for one in begins:
+        others = begins if one in quoted and len(quoted) < 2 else quoted or begins
+        if (not quoted or len(quoted) < 2 or one in quoted) and (ends := [rule for rule in others if rule != one]):
+            pairs.append(f"{one} {literal(JOINT)} ({' | '.join(ends)})")
+    return f"({any_of(files)}) {literal(JOINT)} ({' | '.join(pairs)})" if files and pairs else ""
 
 
 def _meant(rules: Mapping[str, str], name: str) -> str:
@@ -108,10 +115,16 @@ def _meant(rules: Mapping[str, str], name: str) -> str:
     return f"{name}-quoted" if f"{name}-quoted" in rules else name if name in rules else ""
 
 
+def _files_in(paths: Sequence[str], question: str) -> list[str]:
+    """Those that have the look of a file. A capital at the beginning of a sentence makes none; nor does any, beside a real path."""
+    looking = [path for path in paths if _PATH.search(path)]
+    return looking or [path for path in paths if is_file_like(path) and not question.lstrip("`'\"").startswith(path)]
+
+
 def _surely_files(files: Sequence[str], units: Sequence[Unit]) -> list[str]:
     """The one word that has the look of a path, or else the one between quotes that could be a file: it is no part of what is
     written there."""
-    looking = [path for path in files if re.search(r"/\w|\w\.\w+$|^\.\w", path)]
+    looking = [path for path in files if _PATH.search(path)]
     quoted = [unit.text for unit in units if unit.quoted and unit.text in files]
     sure = looking or quoted
     return sure if len(sure) == 1 else []
