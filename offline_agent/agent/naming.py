@@ -20,12 +20,15 @@ _PART_WORDS = 2  # of a name, at least, that stand for the whole: one word would
 _MOST_NAMES = 200  # of a question: each of them is an alternative of its grammar, and all are looked at for every token
 
 GRAMMAR = frozenset((
-    "a", "about", "all", "am", "an", "and", "any", "are", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does",
-    "for", "from", "get", "give", "had", "has", "have", "he", "help", "her", "here", "him", "his", "how", "i", "if", "in",
-    "into", "is", "it", "its", "like", "me", "my", "need", "no", "not", "of", "on", "or", "our", "out", "please", "s", "see",
-    "she", "should", "show", "so", "some", "t", "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they",
-    "this", "those", "to", "us", "use", "used", "uses", "using", "want", "was", "way", "we", "were", "what", "when", "where",
-    "which", "who", "whose", "why", "will", "with", "would", "you", "your",
+    "a", "about", "accept", "accepts", "all", "am", "an", "and", "any", "are", "argument", "arguments", "at", "be", "been",
+    "but", "by", "call", "called", "calls", "can", "class", "code", "could", "define", "defined", "defines", "did", "do",
+    "does", "exist", "exists", "file", "files", "find", "for", "from", "function", "get", "give", "had", "handle",
+    "handles", "has", "have", "he", "help", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its",
+    "like", "locate", "me", "method", "module", "my", "need", "no", "not", "of", "on", "or", "our", "out", "parameter",
+    "parameters", "please", "return", "returns", "s", "see", "she", "should", "show", "so", "some", "t", "take", "takes",
+    "tell", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us", "use",
+    "used", "uses", "using", "want", "was", "way", "we", "were", "what", "when", "where", "which", "who", "whose", "why",
+    "will", "with", "work", "works", "would", "you", "your",
 ))  # fmt: skip
 """Words that name nothing unless something is called so."""
 

@@ -72,12 +72,16 @@ def _asked(name: str, kind: str, writer: QuestionWriter, defined: Sequence[Chunk
     if kind == "named":
         return _with_symbols(asked, named(question.name, defined))
     if kind == "which":
-        same = [each for each in defined if each == chunk or each.sentence == chunk.sentence]
+        same = [each for each in defined if each == chunk or _words(each.sentence) == _words(chunk.sentence)]
         return _with_symbols(asked, same) if describes(question.text, chunk) else None
     if kind == "none":
         nowhere = not named(question.name, defined) and question.name.rpartition(".")[2] not in words
         return _with_symbols(Asked(name, "none", question.text, question.core, question.name), []) if nowhere else None
     return asked
+
+
+def _words(sentence: str) -> list[str]:
+    return re.findall(r"\w+", sentence.lower())
 
 
 def describes(text: str, chunk: Chunk) -> bool:

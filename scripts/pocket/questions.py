@@ -223,7 +223,9 @@ class QuestionWriter:
     def sentence_words(self, chunk: Chunk) -> list[str]:
         """The docstring as someone would half remember it: words dropped, cut short, plurals changed."""
         rng = self.rng
-        words = re.sub(r"[`\"{}\[\]|]", "", chunk.sentence).strip().rstrip(".!:").split()[:14] or self.name_words(chunk)
+        words = re.sub(r":\w+:(?=`)|<[^<>]*>|[`\"{}\[\]|]", "", chunk.sentence).strip().rstrip(".!:").split()[
+            :14
+        ] or self.name_words(chunk)
         words[0] = words[0].lower()
         draw = rng.random()
         if len(words) > 4 and draw < 0.5:
