@@ -8,6 +8,14 @@ from offline_agent.agent.naming import GRAMMAR, Defined, closeness, is_marked, m
 from offline_agent.agent.record import INTENTS, JOINT, PLAIN
 
 _PATH = re.compile(r"/\w|\w\.[A-Za-z]\w*$|^\.[A-Za-z]|^(?:Makefile|Dockerfile|LICENSE|README|CHANGELOG)$")
+_KNOWN = re.compile(
+    r"\w\.(?:py|js|jsx|ts|tsx|go|rs|java|c|h|cc|cpp|hpp|cs|rb|php|sh|md|rst|txt|toml|ya?ml|json|cfg|ini|html?|css|sql|csv|xml)$"
+)
+_OF_CHANGES = frozenset(
+    ("become", "becomes", "change", "edit", "instead", "make", "new", "old", "place", "put", "rather", "replace", "replaced",
+     "say", "says", "something", "substitute", "swap", "text", "turn", "update", "word", "write", "wrong")
+)  # fmt: skip
+"""Words between the texts of a change, which are no part of them."""
 _EXACTLY = 2  # how close a name is that is written as the definition is
 _MOST_CHUNKS = 9  # a marker has one digit
 
@@ -57,12 +65,16 @@ def _tool_rules(question: str, meant: Mapping[str, Sequence[int]], sure: bool) -
     named = [path for path in paths_in(question) if not meant.get(path)]
     files = _files_in(named, question)
     spans = span_rules(units)
-    parts = span_rules(units, "part", _surely_files(files, units)) if not parted else {}
+    sure_files = _surely_files(files, units)
+    files = sure_files or files
+    parts = span_rules(units, "part", sure_files) if not parted else {}
+    between = [unit.text for unit in units if not unit.quoted and unit.ending.lower() in GRAMMAR | _OF_CHANGES]
+    pieces = span_rules(units, "piece", [*sure_files, *between]) if not parted else {}
     rules = {
         "list": _list_rule(named) if not sure else "",  # who names a definition asks for no directory
         "read": _read_rule(files, lines_in(question)),
         "grep": "" if parted else _grep_rule(spans, named),
-        "edit": _edit_rule(files, units, parts),
+        "edit": _edit_rule(files, units, pieces),
         "write": f"({any_of(files)}) {literal(JOINT)} ({_meant(parts, 'part')})" if files and parts else "",
         **{tool: _meant(spans, "span") for tool in ("glob", "search_code", "todo", "ask_user", "explore")},
         "run": " | ".join(filter(None, [_meant(spans, "span"), literal("pytest")])),
@@ -70,7 +82,7 @@ def _tool_rules(question: str, meant: Mapping[str, Sequence[int]], sure: bool) -
     tools = {
         f"tool-{tool.replace('_', '-')}": f"{literal(tool + ' ')} ({rule})" for tool, rule in rules.items() if rule
     }
-    return {**tools, **spans, **parts}
+    return {**tools, **spans, **parts, **pieces}
 
 
 def _list_rule(paths: Sequence[str]) -> str:
@@ -97,10 +109,9 @@ def _grep_rule(spans: Mapping[str, str], paths: Sequence[str]) -> str:
     return f"({_meant(spans, 'span')})" + (f" ({literal(JOINT)} ({any_of(paths)}))?" if paths else "")
 
 
-def _edit_rule(files: Sequence[str], units: Sequence[Unit], parts: Mapping[str, str]) -> str:
+def _edit_rule(files: Sequence[str], units: Sequence[Unit], pieces: Mapping[str, str]) -> str:
     """A file, then two runs that begin at different words. What stands between quotes is one of them, or both are."""
-    begins = {rule: units[int(rule[5:])] for rule in parts if re.fullmatch(r"part-\d+", rule)}
-    begins = {rule: unit for rule, unit in begins.items() if unit.quoted or unit.ending.lower() not in GRAMMAR}
+    begins = {rule: units[int(rule[6:])] for rule in pieces if re.fullmatch(r"piece-\d+", rule)}
     quoted = [rule for rule, unit in begins.items() if unit.quoted and not _PATH.search(unit.text)]
     pairs = []
     for one in begins:
@@ -124,7 +135,8 @@ def _files_in(paths: Sequence[str], question: str) -> list[str]:
 def _surely_files(files: Sequence[str], units: Sequence[Unit]) -> list[str]:
     """The one word that has the look of a path, or else the one between quotes that could be a file: it is no part of what is
     written there."""
-    looking = [path for path in files if _PATH.search(path)]
+    folders = [path for path in files if "/" in path]
+    known = folders or [path for path in files if _KNOWN.search(path)] or [path for path in files if _PATH.search(path)]
     quoted = [unit.text for unit in units if unit.quoted and unit.text in files]
-    sure = looking or quoted
+    sure = known or quoted
     return sure if len(sure) == 1 else []
