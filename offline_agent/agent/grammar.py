@@ -16,6 +16,8 @@ _OF_CHANGES = frozenset(
      "say", "says", "something", "substitute", "swap", "text", "turn", "update", "word", "write", "wrong")
 )  # fmt: skip
 """Words between the texts of a change, which are no part of them."""
+_TURNED = frozenset(("for", "insert", "instead", "not", "place", "put", "rather", "use"))
+"""Words of requests that may name the new text before the old one."""
 _EXACTLY = 2  # how close a name is that is written as the definition is
 _MOST_CHUNKS = 9  # a marker has one digit
 
@@ -110,13 +112,16 @@ def _grep_rule(spans: Mapping[str, str], paths: Sequence[str]) -> str:
 
 
 def _edit_rule(files: Sequence[str], units: Sequence[Unit], pieces: Mapping[str, str]) -> str:
-    """A file, then two runs that begin at different words. What stands between quotes is one of them, or both are."""
+    """A file, then two runs that begin at different words, mostly in their order. What stands between quotes is one of them, or
+    both are."""
     begins = {rule: units[int(rule[6:])] for rule in pieces if re.fullmatch(r"piece-\d+", rule)}
     quoted = [rule for rule, unit in begins.items() if unit.quoted and not _PATH.search(unit.text)]
+    turned = any(unit.ending.lower() in _TURNED for unit in units)  # the new text may come first
     pairs = []
-    for one in begins:
-        others = begins if one in quoted and len(quoted) < 2 else quoted or begins
-        if (not quoted or len(quoted) < 2 or one in quoted) and (ends := [rule for rule in others if rule != one]):
+    for one, unit in begins.items():
+        others = begins if unit.quoted and len(quoted) < 2 else quoted or begins
+        ends = [rule for rule in others if rule != one and (turned or int(rule[6:]) > int(one[6:]))]
+        if ends and (len(quoted) < 2 or one in quoted):
             pairs.append(f"{one} {literal(JOINT)} ({' | '.join(ends)})")
     return f"({any_of(files)}) {literal(JOINT)} ({' | '.join(pairs)})" if files and pairs else ""
 
