@@ -67,13 +67,13 @@ def main() -> None:
             root, spans = repository(name, place)
             questions = list(questions_about(name, spans, count, arguments.seed + number))
             with staged(settings, root, model, card) as stage:
-                index = stage.index(arguments.complete)
+                index = stage.index()
                 for asked in questions:
                     given = ask(stage, index, asked)
                     outcomes.append(judge(asked, given, root))
                     meter.asked()
         memory = peak_memory(model.pid) if model.pid else 0
-    report = reported(outcomes, path, memory, arguments.complete)
+    report = reported(outcomes, path, memory)
     print(report)
     if arguments.report:
         arguments.report.write_text(report + "\n", encoding="utf-8")
@@ -87,11 +87,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="a GGUF file that writes records (default: the one that is shipped)")
     parser.add_argument("--questions", type=int, default=700, help="how many (default 700)")
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument(
-        "--complete",
-        action="store_true",
-        help="search with the transformer's vectors too, as a session does once it has made them",
-    )
     parser.add_argument("--report", type=Path, help="write the tables there")
     parser.add_argument("--answers", type=Path, help="write every question and answer there, as JSON lines")
     return parser.parse_args()
@@ -135,7 +130,7 @@ def of_kinds(outcomes: Sequence[Outcome], kinds: Sequence[str]) -> list[Outcome]
     return [outcome for outcome in outcomes if outcome.asked.kind in kinds]
 
 
-def reported(outcomes: Sequence[Outcome], path: Path, memory: int, complete: bool) -> str:
+def reported(outcomes: Sequence[Outcome], path: Path, memory: int) -> str:
     rows = ["| asked | n | right chunk, tool or text | all right |", "|---|---|---|---|"]
     for kind in [*INTENTS, "uses", "which", "none", *TOOLS, *PLAIN]:
         chosen = of_kinds(outcomes, [kind])
@@ -148,7 +143,7 @@ def reported(outcomes: Sequence[Outcome], path: Path, memory: int, complete: boo
     seconds = [outcome.given.seconds for outcome in outcomes]
     lines = [
         f"{len(outcomes)} questions about {len(REPOSITORIES)} held-out repositories, held-out phrasings, "
-        f"{'all vectors' if complete else 'words and static vectors'}:",
+        "words and static vectors:",
         "",
         *rows,
         "",

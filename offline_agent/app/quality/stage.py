@@ -52,9 +52,9 @@ class Stage:
         index, policy = self._index.one_shot(), self._workbench.policy("build")
         return self._workbench.hands(index, Nobody(), PROFILES["build"], policy, "", lambda hands: self.task())
 
-    def index(self, complete: bool = False) -> Index:
-        """As Program.one_shot_retriever, or as Program.complete_retriever."""
-        return self._index.complete() if complete else self._index.one_shot()
+    def index(self) -> Index:
+        """As Program.one_shot_retriever."""
+        return self._index.one_shot()
 
     def question(self, index: Index) -> Session:
         """As Program.question."""
