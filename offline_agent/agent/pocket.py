@@ -90,7 +90,16 @@ def _answered(record: Record | None, shown: Sequence[Hit], retriever: Retriever)
         shown = hits if isinstance(record, Absent) else shown  # what is near the name is among these
     if isinstance(record, Cited) and record.intent == "args":
         record, shown = _constructed(record, shown, retriever)
-    return answer(record, shown)
+    return answer(record, [*shown, *_beginnings(record, shown, retriever)])
+
+
+def _beginnings(record: Record | None, shown: Sequence[Hit], retriever: Retriever) -> Sequence[Hit]:
+    """Where only a later part of a long definition was found: its other parts, the beginning among them."""
+    chunk = shown[record.number - 1].chunk if isinstance(record, Cited) and record.number <= len(shown) else None
+    if chunk is None or not chunk.signature:
+        return ()
+    hits = retriever.search(chunk.symbol, _WIDE).hits
+    return [hit for hit in hits if (hit.chunk.path, hit.chunk.symbol) == (chunk.path, chunk.symbol)]
 
 
 def _meant_better(

@@ -274,3 +274,11 @@ def test_a_class_takes_what_its_constructor_takes() -> None:
     answered, _ = carry("args Cart[1]", shown=(cart,), retriever=Found(other, init))
     assert answered.text == "`Cart.__init__` takes `(self, owner, limit=3)` (src/shop/cart.py:5-6)."
     assert "names no arguments" in carry("args Cart[1]", shown=(cart,), retriever=Found(other))[0].text
+
+
+def test_the_beginning_of_a_long_definition_is_looked_for() -> None:
+    found = hit("src/shop/cart.py", "Cart.add", "    more()\n", 30)
+    part = found.model_copy(update={"chunk": found.chunk.model_copy(update={"signature": "def add(self, item):"})})
+    answered, _ = carry("where Cart.add[1]", shown=(part,), retriever=Found(CALLER, part, CART))
+    assert answered.text == "`Cart.add` is defined at src/shop/cart.py:4-5."
+    assert "is a part of it" in carry("where Cart.add[1]", shown=(part,), retriever=Found(CALLER))[0].text
