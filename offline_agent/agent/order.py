@@ -34,6 +34,4 @@ def _words(text: str) -> set[str]:
     return {word[:_ALIKE] for word in words if word not in GRAMMAR and word not in _GENERAL}
 
 
-_GENERAL = frozenset(
-    ("class", "code", "file", "find", "function", "handle", "handles", "method", "part", "place", "something", "thing")
-)
+_GENERAL = frozenset(("part", "place", "something", "thing"))

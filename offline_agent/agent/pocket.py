@@ -120,8 +120,10 @@ def _closeness(record: Cited | Absent, shown: Sequence[Hit]) -> int:
 
 def _constructed(record: Cited, shown: Sequence[Hit], retriever: Retriever) -> tuple[Cited, Sequence[Hit]]:
     """The constructor in place of a class, which takes no arguments itself."""
-    chunk = shown[record.number - 1].chunk if record.number <= len(shown) else None
-    if chunk is None or chunk.kind != "class":
+    if record.number - 1 not in named_by(record.name, [hit.chunk for hit in shown]):
+        return record, shown  # what does not hold is not made better
+    chunk = shown[record.number - 1].chunk
+    if chunk.kind != "class":
         return record, shown
     names = {f"{chunk.symbol}.{name}" for name in (*_CONSTRUCTORS, chunk.symbol.rpartition(".")[2])}
     for hit in retriever.search(f"{chunk.symbol}.__init__", _WIDE).hits:

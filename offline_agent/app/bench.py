@@ -258,16 +258,12 @@ def _case_seconds(part: str, pace: Pace, limit: int | None) -> float:
     return min(cases, limit or cases) * (reads / pace.prefill + writes / pace.decode)
 
 
-def _uses_tools(card: ModelCard) -> bool:
-    return card.converses
-
-
 def _opening(card: ModelCard) -> list[Message]:
     """What a session with it begins with, apart from what the person and the project want it to know, and the map."""
     from offline_agent.agent.profiles import BUILD
     from offline_agent.agent.prompt import opening
 
-    return opening(card, told=[BUILD.guidance] if _uses_tools(card) else ())
+    return opening(card, told=[BUILD.guidance] if card.converses else ())
 
 
 def _tools(card: ModelCard) -> tuple[ToolSpec, ...]:
@@ -275,7 +271,7 @@ def _tools(card: ModelCard) -> tuple[ToolSpec, ...]:
     from offline_agent.agent.profiles import BUILD
     from offline_agent.tools import ask, edit, find, read, recall, shell, todo
 
-    if not _uses_tools(card):
+    if not card.converses:
         return ()
     kinds = (read.ListDirectory, read.ReadFile, recall.SearchCode, find.Grep, find.Glob, edit.Edit, edit.Write)
     specs = [kind.spec for kind in (*kinds, shell.Run, todo.Todo, ask.AskUser, Explore)]

@@ -274,6 +274,7 @@ def test_a_class_takes_what_its_constructor_takes() -> None:
     answered, _ = carry("args Cart[1]", shown=(cart,), retriever=Found(other, init))
     assert answered.text == "`Cart.__init__` takes `(self, owner, limit=3)` (src/shop/cart.py:5-6)."
     assert "names no arguments" in carry("args Cart[1]", shown=(cart,), retriever=Found(other))[0].text
+    assert not carry("args frobnicate[1]", shown=(cart,), retriever=Found(init))[0].verified
 
 
 def test_the_beginning_of_a_long_definition_is_looked_for() -> None:
